@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Everything there is to run. `make` alone prints this help.
+
+.DEFAULT_GOAL := help
+export V DEBUG TOPOLOGY TIMEOUT MEMORY PARAMS SELFTEST ONLY JOBS KERNEL KERNEL_OUT SETUP
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help demo check check-long vm lint bench docs series install setup clean distclean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo
+	@echo '  V=1 shows everything; KERNEL=<tree or tarball> another Linux 7.3.x;'
+	@echo '  SETUP=no installs nothing; JOBS=<n> guests at a time.'
+
+setup:		## list and install the packages that are missing
+	@scripts/setup
+
+demo: setup	## what it is good for, in a guest
+	@scripts/demo
+
+check: setup	## all tests; ONLY=<glob> some of them
+	@scripts/check
+
+check-long: setup	## the tests that take long; ONLY=<glob> some of them
+	@scripts/check --tier long
+
+vm: setup	## RUN=<program> [ARGS=..] [DEBUG=1] [TOPOLOGY=<name>]: run it in the guest
+	@test -n "$(RUN)" || { echo 'error: make vm RUN=<program> [ARGS=..]' >&2; exit 2; }
+	@scripts/vm $(RUN) $(ARGS)
+
+lint: setup	## style and static checks of our files
+	@scripts/lint
+
+bench: setup	## the measurements
+	@scripts/later bench
+
+docs:		## the documentation, as HTML
+	@scripts/later docs
+
+series:		## the whole as a git-am series
+	@scripts/later series
+
+install:	## build and install this kernel
+	@scripts/later install
+
+clean:		## remove build/
+	@rm -rf build
+
+distclean: clean	## remove the cache, too
+	@scripts/distclean

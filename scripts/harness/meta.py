@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a test says about itself, in comment lines near its top.
+
+  summary: one line                     what it proves
+  flavour: plain debug                  it runs on each of these kernels (plain)
+  topology: root switch                 and in each of these (root)
+  tier: check | long                    make check or make check-long (check)
+  timeout: 120                          seconds, in the guest (60)
+  memory: 4G                            of the guest (2G)
+  params: iommu=pt                      more kernel command line
+  boot: own                             shares its boot with no other test
+  leak: yes                             memory leak scan after it (debug kernel)
+  needs: tests/guest/x.c demo/y.sh      more files, as /needs/x, /needs/y.sh
+  selftest: iommu/iommufd               kernel selftests, as /selftests/iommu/iommufd
+"""
+import re
+
+DEFAULTS = {"summary": "", "flavour": "plain", "topology": "root", "tier": "check",
+            "timeout": "60", "memory": "2G", "params": "", "boot": "", "leak": "", "needs": "",
+            "selftest": ""}
+LISTS = ("flavour", "topology", "needs", "selftest")
+
+
+def read(path):
+    meta = dict(DEFAULTS)
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for _, line in zip(range(60), file):
+            match = re.match(r"\s*(?:#|/?\*+|//)\s*(\w+):\s+(.*?)\s*(?:\*/)?\s*$", line)
+            if match and match[1] in meta:
+                meta[match[1]] = match[2]
+    for key in LISTS:
+        meta[key] = meta[key].split()
+    meta["timeout"] = int(meta["timeout"])
+    return meta

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs for the guest: kernels, C sources, kernel selftests."""
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from .paths import BUILD, LOGS, ROOT
+
+CFLAGS = ["-O2", "-g", "-static", "-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-parameter",
+          "-Wno-sign-compare", "-Wno-missing-field-initializers", "-D_GNU_SOURCE="]
+
+
+class Failed(Exception):
+    """Something could not be built; the text says why."""
+
+
+def kernel(flavour):
+    """The directory of the built kernel. KERNEL_OUT= names one that exists."""
+    if forced := os.environ.get("KERNEL_OUT"):
+        return Path(forced).resolve()
+    run = subprocess.run([ROOT / "scripts/kernel-build", flavour], stdout=subprocess.PIPE,
+                         stdin=subprocess.DEVNULL, text=True, check=False)
+    if run.returncode:
+        raise Failed(f"the {flavour} kernel was not built")
+    return Path(run.stdout.splitlines()[-1])
+
+
+def _source(out):
+    """The kernel source that belongs to a build."""
+    for name in ("source", "../tree"):
+        if (out / name).is_dir():
+            return (out / name).resolve()
+    entry = subprocess.check_output([ROOT / "scripts/kernel-fetch"], text=True).strip()
+    return Path(entry, "pristine")
+
+
+def _includes(out):
+    ours, source = ROOT / "tests/lib", _source(out)
+    return [f"-I{ours}", f"-I{source}/tools/testing/selftests", f"-I{source}/tools/include/uapi"
+            if not (out / "usr/include").is_dir() else f"-I{out}/usr/include"]
+
+
+def compile_c(source, out):
+    """A C file, with all of tests/lib, as a static program. Kept by content."""
+    libraries = sorted((ROOT / "tests/lib").glob("*.c"))
+    headers = sorted((ROOT / "tests/lib").glob("*.h"))
+    flags = CFLAGS + _includes(out)
+    digest = hashlib.sha256(repr(flags).encode())
+    for path in (source, *libraries, *headers, *sorted(source.parent.glob("*.h"))):
+        digest.update(path.read_bytes())
+    program = BUILD / "programs" / f"{source.stem}-{digest.hexdigest()[:12]}"
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        # One archive, so that a program takes only what it uses.
+        objects, new = Path(f"{program}.d.{os.getpid()}"), Path(f"{program}.{os.getpid()}")
+        objects.mkdir()
+        try:
+            for library in libraries:
+                _run(["gcc", *flags, "-c", library, "-o", objects / f"{library.stem}.o"])
+            archive = []
+            if libraries:
+                archive = [objects / "lib.a"]
+                _run(["ar", "rcs", *archive, *sorted(objects.glob("*.o"))])
+            _run(["gcc", *flags, source, *archive, "-o", new, "-lpthread"])
+        finally:
+            shutil.rmtree(objects)
+        new.rename(program)
+    return program
+
+
+def selftest(name, out):
+    """A program of tools/testing/selftests ("iommu/iommufd"), by its own Makefile."""
+    program = out / "selftests" / name
+    if program.exists():
+        return program
+    directory, base = name.rsplit("/", 1)
+    entry = _source(out).parent
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with open(entry / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _run([ROOT / "scripts/kernel-sync", "lay", entry])
+        target = out / "selftests" / directory
+        target.mkdir(parents=True, exist_ok=True)
+        _run(["make", "-C", entry / "tree/tools/testing/selftests" / directory,
+              f"OUTPUT={target}", f"KHDR_INCLUDES=-isystem {out}/usr/include",
+              "LDFLAGS=-static", f"{target}/{base}"])
+    return program
+
+
+def executable(path, out):
+    """What to put into the guest for a program named by the user or a test."""
+    path = Path(path)
+    if not path.is_file():
+        raise Failed(f"{path}: no such program")
+    return compile_c(path, out) if path.suffix == ".c" else path
+
+
+def _run(command):
+    run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    if run.returncode:
+        raise Failed(f"{' '.join(map(str, command[:1]))} failed:\n{run.stdout}")

@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# summary: whatever goes wrong in the guest makes the run red
+# timeout: 600
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+n=0
+echo "TAP version 13"
+
+# expect "TEXT" WHAT: a line of the output begins with TEXT
+expect() {
+	n=$((n + 1))
+	if grep -q "^ *$1" "$logs/output"; then echo "ok $n $2"; else
+		sed 's/^/# /' "$logs/output"
+		echo "not ok $n $2"
+	fi
+}
+
+# inner ARGUMENTS...: a run of its own; its status becomes a line, too
+inner() {
+	ONLY='' JOBS=1 scripts/check --logs "$logs/vm" --host /nonexistent "$@" > "$logs/output" 2>&1
+	echo "status $?" >> "$logs/output"
+}
+
+inner --guest tests/host/red
+expect "not ok: the guest hung" "a guest that hangs"
+expect "not ok: the kernel complains: .*WARNING: CPU" "a kernel that warns"
+expect "not ok: the guest died" "a guest that dies"
+expect "not ok: bad" "a case that fails"
+expect "not ok: all is well, but the exit status is 3" "a program that fails without a word"
+expect "not ok: no case was reported" "a test without a case"
+expect "not ok: 2 cases were planned, 1 reported" "a plan that is not kept"
+expect "not ok: time limit of 3 s" "a program that does not end"
+expect "not ok: it does not build" "a program that does not build"
+expect "ok   zz-green .*: 1 passed" "the tests after them still run"
+expect "8 passed, 11 failed, 0 skipped" "each is counted"
+expect "status 1" "the run is red"
+
+inner --guest tests/host/red --only no-such-test
+expect "0 passed, 0 failed, 0 skipped" "a list of tests that comes back empty"
+expect "status 1" "is red as well"
+
+inner --guest tests/host/red --only zz-green
+expect "status 0" "and a good test alone is green"
+echo "1..$n"

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The TAP reader and the splat gate, on recorded text. Prints TAP itself."""
+import sys
+
+from harness import ktap, splat
+
+KUNIT = """KTAP version 1
+1..1
+    KTAP version 1
+    # Subtest: dma-buf-resv
+    # module: dmabuf_kunit
+    1..2
+        KTAP version 1
+        # Subtest: test_sanitycheck
+        ok 1 kernel
+        ok 2 write
+    # test_sanitycheck: pass:2 fail:0 skip:0 total:2
+    ok 1 test_sanitycheck
+    ok 2 test_signaling # SKIP not today
+# dma-buf-resv: pass:1 fail:0 skip:1 total:2
+ok 1 dma-buf-resv
+"""
+REPORTS = {
+    # name: (text, passed, failed, skipped, problems)
+    "flat": ("TAP version 13\n1..2\nok 1 a\nnot ok 2 b\n", 1, 1, 0, 0),
+    "plan at the end": ("ok 1 a\nok 2 b\n1..2\n", 2, 0, 0, 0),
+    "too few": ("1..3\nok 1 a\n", 1, 0, 0, 1),
+    "too many": ("1..1\nok 1 a\nok 2 b\n", 2, 0, 0, 1),
+    "skip with its reason": ("1..1\nok 1 a # SKIP no device\n", 0, 0, 1, 0),
+    "skip of everything": ("TAP version 13\n1..0 # SKIP no module\n", 0, 0, 1, 0),
+    "nested": (KUNIT, 2, 0, 1, 0),
+    "two in a row": (KUNIT * 2, 4, 0, 2, 0),
+    "nested, one short": (KUNIT.replace("        ok 2 write\n", "")
+                          .replace("    1..2\n", "    1..2\n        1..2\n"), 1, 0, 1, 1),
+    "child fails": (KUNIT.replace("ok 2 write", "not ok 2 write"), 1, 1, 1, 0),
+    "parent fails alone": (KUNIT.replace("ok 1 dma-buf", "not ok 1 dma-buf"), 2, 1, 1, 0),
+    "text without a case": ("okay then\n1.. 2\n# ok 1\n", 0, 0, 0, 0),
+}
+SPLATS = """WARNING: drivers/dma-buf/dma-buf.c:777 at dma_buf_put+0x1c/0x40, CPU#1: sh/75
+BUG: KASAN: slab-use-after-free in dma_buf_phys_unmap+0x1/0x2
+UBSAN: shift-out-of-bounds in drivers/iommu/iommufd/pages.c:1:2
+INFO: task vm:75 blocked for more than 120 seconds.
+INFO: possible circular locking dependency detected
+kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+DMA-API: pci 0000:02:00.0: device driver frees DMA memory with wrong function
+refcount_t: underflow; use-after-free.
+list_del corruption. prev->next should be ffff888, but was dead
+Oops: general protection fault, probably for non-canonical address
+rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:
+watchdog: BUG: soft lockup - CPU#0 stuck for 22s!
+BUG: sleeping function called from invalid context at mm/slab.h:1
+Kernel panic - not syncing: Fatal exception
+WARNING: possible recursive locking detected"""
+HARMLESS = """vfio-pci 0000:01:00.0: resetting
+DMAR: [DMA Read NO_PASID] Request device [02:00.0] fault addr 0x0
+kmemleak: Kernel memory leak detector initialized (mem pool available: 15679)
+DMA-API: preallocated 65536 debug entries
+DMA-API: debugging enabled by kernel config
+rcu: Preemptible hierarchical RCU implementation.
+Spectre V1 : Mitigation: usercopy/swapgs barriers"""
+
+
+def cases():
+    for name, (text, *want) in REPORTS.items():
+        report = ktap.read(text)
+        got = [len(report.passed), len(report.failed), len(report.skipped), len(report.problems)]
+        yield f"TAP: {name}", got == want, f"wanted {want}, got {got}"
+    reason = ktap.read(REPORTS["skip with its reason"][0]).skipped[0]
+    yield "TAP: the reason of a skip", reason == ("a", "no device"), reason
+    for line in SPLATS.splitlines():
+        yield f"splat: {line[:40]}", splat.find([f"[    1.234567] {line}"]), line
+    for line in HARMLESS.splitlines():
+        yield f"harmless: {line[:40]}", not splat.find([f"[    1.234567] {line}"]), line
+    yield "taint of a warning", splat.taints(512) and not splat.taints(1 << 12 | 1 << 18), ""
+
+
+def main():
+    results = list(cases())
+    print(f"1..{len(results)}")
+    for number, (name, good, why) in enumerate(results, 1):
+        print(f"{'' if good else 'not '}ok {number} {name.replace('#', '')}")
+        if not good:
+            print(f"# {why}")
+    return not all(good for _, good, _ in results)
+
+
+sys.exit(main())
