@@ -1,0 +1,692 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * dma-buf-phys: the DMA view
+ *
+ * An importer maps a slice and walks it as runs of DMA addresses. Nothing is
+ * stored per range where it can be computed from the exporter's list:
+ *
+ *   behind a switch	bus address = physical address + offset of the BAR
+ *   behind an IOMMU	the slice is one piece of I/O virtual address space
+ *
+ * Only where no single piece can be had, one dma_iova_state is kept per run;
+ * and where neither holds (direct mapping, an architecture's own dma_map_ops),
+ * one DMA address per run. dma_map_phys() is never used behind dma-iommu: it
+ * may flush lazily, and the contract says that access has ended after unmap.
+ *
+ * The IOMMU maps granules. Every range must be made of whole ones, or the
+ * device would reach a neighbour's memory; the slice is rounded outward to
+ * them, which stays inside the buffer.
+ *
+ * The same view serves importers and exporters that know scatterlists only: the
+ * class's map_dma_buf() fills an sg_table from a view, and the view of a buffer
+ * outside the class is read out of its exporter's sg_table.
+ */
+#define pr_fmt(fmt) "dma-buf-phys: " fmt
+
+#include <linux/dma-resv.h>
+#include <linux/export.h>
+#include <linux/pci-p2pdma.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+
+#include "dma-buf-phys-internal.h"
+
+#include <trace/events/dma_buf_phys.h>
+
+/* How the DMA addresses of a view come about. */
+enum phys_dma_how {
+	PHYS_DMA_BUS,		/* computed, nothing to undo */
+	PHYS_DMA_IOVA,		/* one dma_iova_state for the slice */
+	PHYS_DMA_IOVAS,		/* one dma_iova_state per run */
+	PHYS_DMA_ADDRS,		/* one dma_map_phys() per run */
+	PHYS_DMA_SGT,		/* the exporter's scatterlist */
+};
+
+static unsigned long phys_dma_attrs(const struct dma_buf_phys_dma_map *map)
+{
+	return map->ranges.kind == DMA_BUF_PHYS_MMIO ? DMA_ATTR_MMIO : 0;
+}
+
+/* Walk what is mapped, which may be more than the importer asked for. */
+static void phys_dma_walk_mapped(const struct dma_buf_phys_dma_map *map,
+				 struct dma_buf_phys_cursor *cursor)
+{
+	phys_cursor_start(cursor, &map->ranges, map->start, map->mapped);
+}
+
+static bool phys_dma_by_bus(const struct dma_buf_phys_ranges *ranges,
+			    struct device *dev)
+{
+	return ranges->provider &&
+	       pci_p2pdma_map_type(ranges->provider, dev) ==
+		       PCI_P2PDMA_MAP_BUS_ADDR;
+}
+
+/**
+ * phys_dma_reachable - can a device reach the memory at all
+ * @dmabuf: the buffer, for the log
+ * @dev: the device
+ * @ranges: where the memory is now
+ *
+ * Context: &dma_buf.resv held.
+ * Return: 0, or -EOPNOTSUPP after logging the reason.
+ */
+int phys_dma_reachable(struct dma_buf *dmabuf, struct device *dev,
+		       const struct dma_buf_phys_ranges *ranges)
+{
+	const char *reason;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	if (ranges->kind == DMA_BUF_PHYS_RAM)
+		return 0;
+
+	if (!dev_is_pci(dev)) {
+		reason = "not a PCI device, cannot address a peer's BAR";
+		goto refuse;
+	}
+	switch (pci_p2pdma_map_type(ranges->provider, dev)) {
+	case PCI_P2PDMA_MAP_BUS_ADDR:
+	case PCI_P2PDMA_MAP_THRU_HOST_BRIDGE:
+		return 0;
+	default:
+		reason = "no peer-to-peer path: host bridge not on the allow list";
+	}
+refuse:
+	phys_refuse(dmabuf, dev, ranges, reason);
+	return -EOPNOTSUPP;
+}
+
+/* Bus addresses bypass the DMA API, so its check of the mask is made here. */
+static int phys_dma_check_bus(struct dma_buf_phys_dma_map *map)
+{
+	u64 limit = min_not_zero(dma_get_mask(map->dev),
+				 map->dev->bus_dma_limit);
+	struct dma_buf_phys_cursor cursor;
+	struct phys_vec run;
+
+	phys_dma_walk_mapped(map, &cursor);
+	while (phys_cursor_next(&cursor, &run)) {
+		if (pci_p2pdma_bus_addr_map(map->ranges.provider, run.paddr) +
+		    (run.len - 1) > limit) {
+			phys_refuse(map->dmabuf, map->dev, &map->ranges,
+				    "memory lies beyond the device's DMA mask");
+			return -EOPNOTSUPP;
+		}
+	}
+	return 0;
+}
+
+/* Round the slice outward to granules, and insist on ranges made of them. */
+static int phys_dma_round(struct dma_buf_phys_dma_map *map)
+{
+	unsigned long mask = dma_get_merge_boundary(map->dev);
+	struct dma_buf_phys_cursor cursor;
+	struct phys_vec run;
+
+	map->start = map->offset & ~(u64)mask;
+	map->mapped = ((map->offset + map->len + mask) & ~(u64)mask) -
+		      map->start;
+	if (mask < PAGE_SIZE)
+		return 0;
+
+	if (map->start + map->mapped > map->dmabuf->size)
+		goto refuse;
+	phys_dma_walk_mapped(map, &cursor);
+	while (phys_cursor_next(&cursor, &run))
+		if ((run.paddr | run.len) & mask)
+			goto refuse;
+	return 0;
+
+refuse:
+	phys_refuse(map->dmabuf, map->dev, &map->ranges,
+		    "ranges are not multiples of the IOMMU's granule");
+	return -EINVAL;
+}
+
+static size_t phys_dma_count_runs(const struct dma_buf_phys_dma_map *map)
+{
+	struct dma_buf_phys_cursor cursor;
+	struct phys_vec run;
+	size_t nr = 0;
+
+	phys_dma_walk_mapped(map, &cursor);
+	while (phys_cursor_next(&cursor, &run))
+		nr++;
+	return nr;
+}
+
+/* The whole slice at @map->state, which is one piece of I/O address space. */
+static int phys_dma_link(struct dma_buf_phys_dma_map *map)
+{
+	struct dma_buf_phys_cursor cursor;
+	struct phys_vec run;
+	size_t linked = 0;
+	int ret;
+
+	phys_dma_walk_mapped(map, &cursor);
+	while (phys_cursor_next(&cursor, &run)) {
+		ret = dma_iova_link(map->dev, &map->state, run.paddr, linked,
+				    run.len, map->dir, phys_dma_attrs(map));
+		if (ret)
+			goto err_destroy;
+		linked += run.len;
+	}
+
+	ret = dma_iova_sync(map->dev, &map->state, 0, linked);
+	if (ret)
+		goto err_destroy;
+	map->how = PHYS_DMA_IOVA;
+	return 0;
+
+err_destroy:
+	dma_iova_destroy(map->dev, &map->state, linked, map->dir,
+			 phys_dma_attrs(map));
+	return ret;
+}
+
+static int phys_dma_link_run(struct dma_buf_phys_dma_map *map,
+			     struct dma_iova_state *state,
+			     const struct phys_vec *run)
+{
+	size_t linked = 0;
+	int ret;
+
+	if (!dma_iova_try_alloc(map->dev, state, 0, run->len))
+		return -ENOMEM;
+
+	ret = dma_iova_link(map->dev, state, run->paddr, 0, run->len, map->dir,
+			    phys_dma_attrs(map));
+	if (ret)
+		goto err_destroy;
+	linked = run->len;
+
+	ret = dma_iova_sync(map->dev, state, 0, linked);
+	if (ret)
+		goto err_destroy;
+	return 0;
+
+err_destroy:
+	dma_iova_destroy(map->dev, state, linked, map->dir,
+			 phys_dma_attrs(map));
+	return ret;
+}
+
+/* Undo the first @nr runs. */
+static void phys_dma_unlink_runs(struct dma_buf_phys_dma_map *map, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		dma_iova_destroy(map->dev, &map->states[i],
+				 dma_iova_size(&map->states[i]), map->dir,
+				 phys_dma_attrs(map));
+}
+
+static int phys_dma_link_runs(struct dma_buf_phys_dma_map *map)
+{
+	struct dma_buf_phys_cursor cursor;
+	struct phys_vec run;
+	size_t done = 0;
+	int ret;
+
+	map->nr_runs = phys_dma_count_runs(map);
+	map->states = kvmalloc_objs(*map->states, map->nr_runs,
+				    GFP_KERNEL_ACCOUNT);
+	if (!map->states)
+		return -ENOMEM;
+
+	phys_dma_walk_mapped(map, &cursor);
+	while (phys_cursor_next(&cursor, &run)) {
+		ret = phys_dma_link_run(map, &map->states[done], &run);
+		if (ret)
+			goto err_unlink;
+		done++;
+	}
+	map->how = PHYS_DMA_IOVAS;
+	return 0;
+
+err_unlink:
+	phys_dma_unlink_runs(map, done);
+	kvfree(map->states);
+	return ret;
+}
+
+/* Undo the first @nr runs. */
+static void phys_dma_unmap_addrs(struct dma_buf_phys_dma_map *map, size_t nr)
+{
+	struct dma_buf_phys_cursor cursor;
+	struct phys_vec run;
+	size_t i;
+
+	phys_dma_walk_mapped(map, &cursor);
+	for (i = 0; i < nr && phys_cursor_next(&cursor, &run); i++)
+		dma_unmap_phys(map->dev, map->addrs[i], run.len, map->dir,
+			       phys_dma_attrs(map));
+}
+
+static int phys_dma_map_addrs(struct dma_buf_phys_dma_map *map)
+{
+	struct dma_buf_phys_cursor cursor;
+	struct phys_vec run;
+	size_t done = 0;
+	int ret;
+
+	map->nr_runs = phys_dma_count_runs(map);
+	map->addrs = kvmalloc_objs(*map->addrs, map->nr_runs,
+				   GFP_KERNEL_ACCOUNT);
+	if (!map->addrs)
+		return -ENOMEM;
+
+	phys_dma_walk_mapped(map, &cursor);
+	while (phys_cursor_next(&cursor, &run)) {
+		map->addrs[done] = dma_map_phys(map->dev, run.paddr, run.len,
+						map->dir, phys_dma_attrs(map));
+		ret = dma_mapping_error(map->dev, map->addrs[done]);
+		if (ret)
+			goto err_unmap;
+		done++;
+	}
+	map->how = PHYS_DMA_ADDRS;
+	return 0;
+
+err_unmap:
+	phys_dma_unmap_addrs(map, done);
+	kvfree(map->addrs);
+	return ret;
+}
+
+static int phys_dma_map_ranges(struct dma_buf_phys_dma_map *map)
+{
+	int ret;
+
+	ret = phys_dma_reachable(map->dmabuf, map->dev, &map->ranges);
+	if (ret)
+		return ret;
+
+	if (phys_dma_by_bus(&map->ranges, map->dev)) {
+		map->start = map->offset;
+		map->mapped = map->len;
+		map->how = PHYS_DMA_BUS;
+		return phys_dma_check_bus(map);
+	}
+
+	ret = phys_dma_round(map);
+	if (ret)
+		return ret;
+	if (!dev_dma_iommu(map->dev))
+		return phys_dma_map_addrs(map);
+	if (dma_iova_try_alloc(map->dev, &map->state, 0, map->mapped))
+		return phys_dma_link(map);
+	return phys_dma_link_runs(map);
+}
+
+static void phys_dma_unmap_ranges(struct dma_buf_phys_dma_map *map)
+{
+	switch (map->how) {
+	case PHYS_DMA_IOVA:
+		dma_iova_destroy(map->dev, &map->state, map->mapped, map->dir,
+				 phys_dma_attrs(map));
+		break;
+	case PHYS_DMA_IOVAS:
+		phys_dma_unlink_runs(map, map->nr_runs);
+		kvfree(map->states);
+		break;
+	case PHYS_DMA_ADDRS:
+		phys_dma_unmap_addrs(map, map->nr_runs);
+		kvfree(map->addrs);
+		break;
+	}
+}
+
+/* Map a slice of a buffer of the class, and put it on the books. */
+static int phys_dma_map_phys(struct dma_buf_phys_dma_map *map)
+{
+	struct dma_buf *dmabuf = map->dmabuf;
+	int ret;
+
+	ret = phys_ranges_get(dmabuf, &map->ranges);
+	if (ret)
+		return ret;
+
+	ret = phys_wait_kernel_fences(dmabuf);
+	if (ret)
+		goto err_put;
+
+	ret = phys_dma_map_ranges(map);
+	if (ret)
+		goto err_put;
+
+	phys_hold(dmabuf, map->holder);
+	return 0;
+
+err_put:
+	phys_ranges_put(dmabuf, &map->ranges);
+	return ret;
+}
+
+static void phys_dma_unmap_phys(struct dma_buf_phys_dma_map *map)
+{
+	phys_dma_unmap_ranges(map);
+	phys_ranges_put(map->dmabuf, &map->ranges);
+	phys_drop(map->dmabuf, map->holder);
+}
+
+/* Map the buffer of an exporter outside the class. */
+static int phys_dma_map_sgt(struct dma_buf_phys_attachment *attach,
+			    struct dma_buf_phys_dma_map *map)
+{
+	int ret;
+
+	map->sgt = dma_buf_map_attachment(attach->attach, map->dir);
+	if (IS_ERR(map->sgt))
+		return PTR_ERR(map->sgt);
+
+	ret = phys_wait_kernel_fences(map->dmabuf);
+	if (ret) {
+		dma_buf_unmap_attachment(attach->attach, map->sgt, map->dir);
+		return ret;
+	}
+	map->how = PHYS_DMA_SGT;
+	return 0;
+}
+
+/**
+ * dma_buf_phys_map_dma - make a DMA view of a slice
+ * @attach: attached with %DMA_BUF_PHYS_VIEW_DMA
+ * @map: filled in; must stay until dma_buf_phys_unmap_dma()
+ * @offset: first byte of the slice
+ * @len: bytes in the slice
+ * @dir: direction of the transfers
+ *
+ * Waits, interruptibly, for the KERNEL fences of the buffer.
+ *
+ * Context: &dma_buf.resv held.
+ * Return: 0; -EINVAL if the slice is empty or ends behind the buffer, or if the
+ * ranges are not multiples of the IOMMU's granule; -ENODEV if the buffer is
+ * suspended or revoked; -EOPNOTSUPP if the device cannot reach the memory (the
+ * log has the reason); -ENOMEM; -EINTR or -ERESTARTSYS if a signal ended the
+ * wait; or what an exporter outside the class returned. On error nothing is
+ * mapped.
+ */
+int dma_buf_phys_map_dma(struct dma_buf_phys_attachment *attach,
+			 struct dma_buf_phys_dma_map *map, u64 offset, u64 len,
+			 enum dma_data_direction dir)
+{
+	struct dma_buf *dmabuf = attach->dmabuf;
+	int ret;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	if (WARN_ON(!(attach->views & DMA_BUF_PHYS_VIEW_DMA)))
+		return -EINVAL;
+	ret = phys_slice_check(dmabuf, offset, len);
+	if (ret)
+		return ret;
+
+	*map = (struct dma_buf_phys_dma_map) {
+		.dmabuf = dmabuf,
+		.dev = dma_buf_phys_dev(attach),
+		.holder = &attach->holder,
+		.offset = offset,
+		.len = len,
+		.dir = dir,
+	};
+	ret = is_dma_buf_phys(dmabuf) ? phys_dma_map_phys(map) :
+					phys_dma_map_sgt(attach, map);
+	if (!ret)
+		trace_dma_buf_phys_map(file_inode(dmabuf->file)->i_ino,
+				       attach->ops->name, "dma", offset, len);
+	return ret;
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_map_dma, "DMA_BUF");
+
+/**
+ * dma_buf_phys_unmap_dma - end a DMA view
+ * @attach: as given to dma_buf_phys_map_dma()
+ * @map: filled in by dma_buf_phys_map_dma()
+ *
+ * Once this returns, and where an IOMMU translates, the device cannot reach the
+ * memory through this view any more. Elsewhere the importer must have stopped
+ * its device before.
+ *
+ * Context: &dma_buf.resv held. Any state of the buffer.
+ */
+void dma_buf_phys_unmap_dma(struct dma_buf_phys_attachment *attach,
+			    struct dma_buf_phys_dma_map *map)
+{
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	trace_dma_buf_phys_unmap(file_inode(map->dmabuf->file)->i_ino,
+				 attach->ops->name, "dma", map->offset,
+				 map->len);
+	if (map->how == PHYS_DMA_SGT)
+		dma_buf_unmap_attachment(attach->attach, map->sgt, map->dir);
+	else
+		phys_dma_unmap_phys(map);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_unmap_dma, "DMA_BUF");
+
+/*
+ * Walking a view
+ */
+
+/**
+ * dma_buf_phys_dma_iter_start - start walking a DMA view
+ * @iter: filled in; the first run is fetched by dma_buf_phys_dma_iter_next()
+ * @map: a mapped view
+ *
+ * Context: any, while @map is mapped.
+ */
+void dma_buf_phys_dma_iter_start(struct dma_buf_phys_dma_iter *iter,
+				 const struct dma_buf_phys_dma_map *map)
+{
+	*iter = (struct dma_buf_phys_dma_iter) {
+		.map = map,
+		.skip = map->offset - map->start,
+		.left = map->len,
+	};
+	if (map->how == PHYS_DMA_SGT)
+		iter->sg = map->sgt->sgl;
+	else if (map->how != PHYS_DMA_IOVA)
+		phys_dma_walk_mapped(map, &iter->cursor);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_dma_iter_start, "DMA_BUF");
+
+/* The next mapped run, not yet trimmed to the slice. */
+static bool phys_dma_iter_step(struct dma_buf_phys_dma_iter *iter)
+{
+	const struct dma_buf_phys_dma_map *map = iter->map;
+	struct phys_vec run;
+
+	if (map->how == PHYS_DMA_SGT) {
+		iter->addr = sg_dma_address(iter->sg);
+		iter->len = sg_dma_len(iter->sg);
+		iter->sg = sg_next(iter->sg);
+		return true;
+	}
+	if (map->how == PHYS_DMA_IOVA) {
+		iter->addr = map->state.addr;
+		iter->len = map->mapped;
+		return true;
+	}
+
+	if (!phys_cursor_next(&iter->cursor, &run))
+		return false;
+	iter->len = run.len;
+	if (map->how == PHYS_DMA_BUS)
+		iter->addr = pci_p2pdma_bus_addr_map(map->ranges.provider,
+						     run.paddr);
+	else if (map->how == PHYS_DMA_IOVAS)
+		iter->addr = map->states[iter->run++].addr;
+	else
+		iter->addr = map->addrs[iter->run++];
+	return true;
+}
+
+/**
+ * dma_buf_phys_dma_iter_next - step to the next run of a DMA view
+ * @iter: started with dma_buf_phys_dma_iter_start()
+ *
+ * Fills in @iter->addr and @iter->len, trimmed to the slice. Neighbouring runs
+ * may be contiguous.
+ *
+ * Context: any, while the view is mapped.
+ * Return: false once the slice is exhausted.
+ */
+bool dma_buf_phys_dma_iter_next(struct dma_buf_phys_dma_iter *iter)
+{
+	if (!iter->left)
+		return false;
+
+	do {
+		if (!phys_dma_iter_step(iter))
+			return false;
+		if (iter->len > iter->skip)
+			break;
+		iter->skip -= iter->len;
+	} while (true);
+
+	iter->addr += iter->skip;
+	iter->len = min(iter->len - iter->skip, iter->left);
+	iter->skip = 0;
+	iter->left -= iter->len;
+	return true;
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_dma_iter_next, "DMA_BUF");
+
+/*
+ * Scatterlist for importers outside the class
+ *
+ * It has DMA addresses only, no pages; orig_nents is 0 while it is lent, so
+ * that nobody walks a CPU side which does not exist.
+ */
+#define PHYS_SG_MAX	ALIGN_DOWN(UINT_MAX, PAGE_SIZE)
+
+struct phys_sgt {
+	struct sg_table sgt;
+	unsigned int nr_alloc;		/* entries in @sgt */
+	struct dma_buf_phys_dma_map map;
+};
+
+static int phys_sgt_count(const struct dma_buf_phys_dma_map *map,
+			  unsigned int *nents)
+{
+	struct dma_buf_phys_dma_iter iter;
+	u64 nr = 0;
+
+	dma_buf_phys_dma_iter_start(&iter, map);
+	while (dma_buf_phys_dma_iter_next(&iter))
+		nr += DIV_ROUND_UP_ULL(iter.len, PHYS_SG_MAX);
+	if (nr > UINT_MAX)
+		return -EINVAL;
+	*nents = nr;
+	return 0;
+}
+
+static void phys_sgt_fill(struct phys_sgt *psgt)
+{
+	struct scatterlist *sg = psgt->sgt.sgl;
+	struct dma_buf_phys_dma_iter iter;
+	unsigned int len;
+
+	dma_buf_phys_dma_iter_start(&iter, &psgt->map);
+	while (dma_buf_phys_dma_iter_next(&iter)) {
+		for (; iter.len; iter.len -= len, iter.addr += len) {
+			len = min_t(u64, iter.len, PHYS_SG_MAX);
+			sg_set_page(sg, NULL, 0, 0);
+			sg_dma_address(sg) = iter.addr;
+			sg_dma_len(sg) = len;
+			sg = sg_next(sg);
+		}
+	}
+}
+
+static int phys_sgt_build(struct phys_sgt *psgt)
+{
+	int ret;
+
+	ret = phys_sgt_count(&psgt->map, &psgt->nr_alloc);
+	if (ret)
+		return ret;
+	ret = sg_alloc_table(&psgt->sgt, psgt->nr_alloc, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		return ret;
+	phys_sgt_fill(psgt);
+	psgt->sgt.orig_nents = 0;
+	return 0;
+}
+
+/**
+ * dma_buf_phys_map_dma_buf - &dma_buf_ops.map_dma_buf of device memory
+ * @attach: an attachment to a buffer of the class
+ * @dir: direction of the transfers
+ *
+ * Context: &dma_buf.resv held.
+ * Return: a table with the DMA addresses of the whole buffer, page aligned; or
+ * an ERR_PTR as from dma_buf_phys_map_dma().
+ */
+struct sg_table *dma_buf_phys_map_dma_buf(struct dma_buf_attachment *attach,
+					  enum dma_data_direction dir)
+{
+	struct dma_buf *dmabuf = attach->dmabuf;
+	struct phys_sgt *psgt;
+	int ret;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	psgt = kzalloc_obj(*psgt, GFP_KERNEL_ACCOUNT);
+	if (!psgt)
+		return ERR_PTR(-ENOMEM);
+
+	psgt->map = (struct dma_buf_phys_dma_map) {
+		.dmabuf = dmabuf,
+		.dev = attach->dev,
+		.holder = attach->priv,
+		.len = dmabuf->size,
+		.dir = dir,
+	};
+	ret = phys_dma_map_phys(&psgt->map);
+	if (ret)
+		goto err_free;
+
+	ret = phys_sgt_build(psgt);
+	if (ret)
+		goto err_unmap;
+	trace_dma_buf_phys_map(to_phys(dmabuf)->ino, dev_name(attach->dev),
+			       "sgt", 0, dmabuf->size);
+	return &psgt->sgt;
+
+err_unmap:
+	phys_dma_unmap_phys(&psgt->map);
+err_free:
+	kfree(psgt);
+	return ERR_PTR(ret);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_map_dma_buf, "DMA_BUF");
+
+/**
+ * dma_buf_phys_unmap_dma_buf - &dma_buf_ops.unmap_dma_buf of device memory
+ * @attach: the attachment
+ * @sgt: from dma_buf_phys_map_dma_buf()
+ * @dir: as given there
+ *
+ * Context: &dma_buf.resv held. Any state of the buffer.
+ */
+void dma_buf_phys_unmap_dma_buf(struct dma_buf_attachment *attach,
+				struct sg_table *sgt,
+				enum dma_data_direction dir)
+{
+	struct phys_sgt *psgt = container_of(sgt, struct phys_sgt, sgt);
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	trace_dma_buf_phys_unmap(to_phys(attach->dmabuf)->ino,
+				 dev_name(attach->dev), "sgt", 0,
+				 attach->dmabuf->size);
+	phys_dma_unmap_phys(&psgt->map);
+	sgt->orig_nents = psgt->nr_alloc;
+	sg_free_table(sgt);
+	kfree(psgt);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_unmap_dma_buf, "DMA_BUF");

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * dma-buf-phys: range lists
+ *
+ * The list belongs to the exporter: it is borrowed, const, never copied and
+ * never edited. It is validated once, in phys_ranges_get(); every other
+ * function trusts it.
+ *
+ * A *slice* is a part of the buffer given by offset and length in bytes. A
+ * *run* is a longest physically contiguous piece of a slice: it ends where the
+ * slice ends or where the next range is not adjacent. Ranges may alias, runs
+ * may then be seen twice.
+ */
+#include <kunit/visibility.h>
+#include <linux/dma-resv.h>
+#include <linux/overflow.h>
+
+#include "dma-buf-phys-internal.h"
+
+static int phys_range_check(const struct phys_vec *vec, size_t *sum)
+{
+	phys_addr_t last;
+
+	if (!vec->len || !PAGE_ALIGNED(vec->paddr) || !PAGE_ALIGNED(vec->len))
+		return -EINVAL;
+	if (check_add_overflow(vec->paddr, vec->len - 1, &last))
+		return -EINVAL;
+	if (check_add_overflow(*sum, vec->len, sum))
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * phys_ranges_check - validate what an exporter handed out
+ * @ranges: the list
+ * @size: size of the dma-buf in bytes
+ *
+ * Context: any.
+ * Return: 0, or -EINVAL if the list is empty, if a range is empty, not page
+ * aligned or wraps, if the lengths do not sum up to @size, or if kind and
+ * provider do not fit.
+ */
+VISIBLE_IF_KUNIT
+int phys_ranges_check(const struct dma_buf_phys_ranges *ranges, size_t size)
+{
+	size_t sum = 0;
+	size_t i;
+	int ret;
+
+	if (!ranges->vec || !ranges->nr)
+		return -EINVAL;
+	if ((ranges->kind == DMA_BUF_PHYS_MMIO) != !!ranges->provider)
+		return -EINVAL;
+
+	for (i = 0; i < ranges->nr; i++) {
+		ret = phys_range_check(&ranges->vec[i], &sum);
+		if (ret)
+			return ret;
+	}
+	return sum == size ? 0 : -EINVAL;
+}
+EXPORT_SYMBOL_IF_KUNIT(phys_ranges_check);
+
+/**
+ * phys_ranges_get - borrow the ranges of a live buffer
+ * @dmabuf: a phys dma-buf
+ * @ranges: filled in; give back with phys_ranges_put()
+ *
+ * A list that is fixed for the life of the buffer is validated the first time,
+ * any other each time.
+ *
+ * Context: &dma_buf.resv held, may sleep.
+ * Return: 0, -ENODEV if the buffer is suspended or revoked, -EINVAL if the
+ * exporter handed out a bad list, or what its get_ranges() returned.
+ */
+int phys_ranges_get(struct dma_buf *dmabuf, struct dma_buf_phys_ranges *ranges)
+{
+	const struct dma_buf_phys_ops *ops =
+		container_of(dmabuf->ops, struct dma_buf_phys_ops, ops);
+	struct dma_buf_phys *phys = to_phys(dmabuf);
+	int ret;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	if (!phys_is_live(dmabuf))
+		return -ENODEV;
+
+	ret = ops->get_ranges(dmabuf, ranges);
+	if (ret)
+		return ret;
+
+	if (!phys->checked || ops->put_ranges) {
+		ret = phys_ranges_check(ranges, dmabuf->size);
+		if (ret)
+			goto err_put;
+		phys->checked = true;
+	}
+	return 0;
+
+err_put:
+	pr_err_ratelimited("dma-buf-phys: %s: exporter handed out an invalid range list\n",
+			   dmabuf->exp_name);
+	phys_ranges_put(dmabuf, ranges);
+	return ret;
+}
+
+/**
+ * phys_ranges_put - give borrowed ranges back
+ * @dmabuf: a phys dma-buf
+ * @ranges: filled in by phys_ranges_get()
+ *
+ * Context: &dma_buf.resv held. Any state of the buffer.
+ */
+void phys_ranges_put(struct dma_buf *dmabuf, struct dma_buf_phys_ranges *ranges)
+{
+	const struct dma_buf_phys_ops *ops =
+		container_of(dmabuf->ops, struct dma_buf_phys_ops, ops);
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	if (ops->put_ranges)
+		ops->put_ranges(dmabuf, ranges);
+}
+
+/**
+ * phys_slice_check - is this a part of the buffer
+ * @dmabuf: any dma-buf
+ * @offset: first byte
+ * @len: number of bytes
+ *
+ * Context: any.
+ * Return: 0, or -EINVAL if the slice is empty or ends behind the buffer.
+ */
+int phys_slice_check(const struct dma_buf *dmabuf, u64 offset, u64 len)
+{
+	u64 end;
+
+	if (!len || check_add_overflow(offset, len, &end) || end > dmabuf->size)
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * phys_cursor_start - start walking a slice
+ * @cursor: filled in
+ * @ranges: validated ranges, must outlive @cursor
+ * @offset: first byte of the slice
+ * @len: bytes in the slice, which must lie within the ranges
+ *
+ * Context: any.
+ */
+VISIBLE_IF_KUNIT
+void phys_cursor_start(struct dma_buf_phys_cursor *cursor,
+		       const struct dma_buf_phys_ranges *ranges, u64 offset,
+		       u64 len)
+{
+	size_t i = 0;
+
+	if (len)
+		while (offset >= ranges->vec[i].len)
+			offset -= ranges->vec[i++].len;
+
+	*cursor = (struct dma_buf_phys_cursor) {
+		.ranges = ranges,
+		.index = i,
+		.skip = offset,
+		.left = len,
+	};
+}
+EXPORT_SYMBOL_IF_KUNIT(phys_cursor_start);
+
+/* Take what is left of the current range, but no more than the slice wants. */
+static size_t phys_cursor_take(struct dma_buf_phys_cursor *cursor)
+{
+	size_t rest = cursor->ranges->vec[cursor->index].len - cursor->skip;
+	size_t len = min_t(u64, rest, cursor->left);
+
+	cursor->left -= len;
+	cursor->skip += len;
+	if (len == rest) {
+		cursor->index++;
+		cursor->skip = 0;
+	}
+	return len;
+}
+
+/**
+ * phys_cursor_next - step to the next run
+ * @cursor: started with phys_cursor_start()
+ * @run: filled in with a longest physically contiguous piece of the slice
+ *
+ * Context: any.
+ * Return: false, with @run unchanged, once the slice is exhausted.
+ */
+VISIBLE_IF_KUNIT
+bool phys_cursor_next(struct dma_buf_phys_cursor *cursor, struct phys_vec *run)
+{
+	const struct phys_vec *vec = cursor->ranges->vec;
+
+	if (!cursor->left)
+		return false;
+
+	run->paddr = vec[cursor->index].paddr + cursor->skip;
+	run->len = phys_cursor_take(cursor);
+	while (cursor->left && vec[cursor->index].paddr == run->paddr + run->len)
+		run->len += phys_cursor_take(cursor);
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(phys_cursor_next);

@@ -1,0 +1,733 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * dma-buf-phys: dma-bufs whose exporter describes physical ranges
+ *
+ * Memory without struct page (a PCI BAR) cannot be put into a scatterlist, and
+ * memory that a device may lose at any time cannot be shared by a table that
+ * nobody takes back. This class of dma-buf has both problems solved in one
+ * place: the exporter describes its memory, the importer asks for a view, and
+ * only the core sees both.
+ *
+ * The rules that every function here keeps:
+ *
+ *  - State, map, unmap and invalidate run under dma_buf::resv. Nothing waits
+ *    under it, except map, for KERNEL fences.
+ *  - A buffer is *live* while it is not revoked and no reason suspends it. Only
+ *    a live buffer is mapped.
+ *  - dma_buf_phys::nr_maps counts the mappings through which memory can be
+ *    reached. It grows only while the buffer is live, so once the state has
+ *    changed and the views were invalidated it only falls.
+ *  - Unmap, detach and release are right in every state and order. Unmap never
+ *    fails and never allocates.
+ *
+ * Map against suspend. Both decide under dma_buf::resv, so one of them is
+ * first:
+ *
+ *   CPU 0: importer			CPU 1: exporter
+ *
+ *   dma_buf_phys_map_dma()		dma_buf_phys_suspend()
+ *     // resv held			  dma_resv_lock()
+ *     phys_is_live()			  suspended |= reason
+ *     map				  dma_buf_invalidate_mappings()
+ *     nr_maps++			  dma_resv_unlock()
+ *					  wait for fences and nr_maps == 0
+ *
+ *   If CPU 0 is first, its mapping is on the books when CPU 1 invalidates, and
+ *   CPU 1 waits for it. If CPU 1 is first, CPU 0 sees that the buffer is not
+ *   live and answers -ENODEV. Required outcome: when CPU 1 returns there is no
+ *   mapping.
+ *
+ * Attach and detach against suspend. An attachment is on dma_buf::attachments,
+ * which resv protects, before its importer can map, and leaves it after its
+ * importer has unmapped; so every mapping has an attachment that
+ * dma_buf_invalidate_mappings() finds. The state that attach looks at without
+ * resv is a hint for an early refusal, map decides.
+ *
+ * Lock order:
+ *
+ *   iommufd domains_rwsem > iova_rwsem > iopt_pages::mutex (dma-buf class)
+ *   mmap_lock > vfio memory_lock > vfio dma-buf list
+ *     > dma_buf::resv > importer's own lock
+ *   phys_buffers_lock > dma_buf::resv
+ */
+#define pr_fmt(fmt) "dma-buf-phys: " fmt
+
+#include <linux/debugfs.h>
+#include <linux/dma-resv.h>
+#include <linux/export.h>
+#include <linux/log2.h>
+#include <linux/module.h>
+#include <linux/pci-p2pdma.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+#include "dma-buf-phys-internal.h"
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/dma_buf_phys.h>
+
+/* Every exported buffer, for debugfs. */
+static LIST_HEAD(phys_buffers);
+static DEFINE_MUTEX(phys_buffers_lock);
+
+/**
+ * is_dma_buf_phys - is the buffer of this class
+ * @dmabuf: any dma-buf
+ *
+ * Context: any.
+ * Return: true if the exporter describes its memory by ranges.
+ */
+bool is_dma_buf_phys(const struct dma_buf *dmabuf)
+{
+	return dmabuf->ops->attach == dma_buf_phys_attach;
+}
+EXPORT_SYMBOL_NS_GPL(is_dma_buf_phys, "DMA_BUF");
+
+static const struct dma_buf_phys_ops *to_phys_ops(const struct dma_buf *dmabuf)
+{
+	return container_of(dmabuf->ops, struct dma_buf_phys_ops, ops);
+}
+
+bool phys_is_live(const struct dma_buf *dmabuf)
+{
+	const struct dma_buf_phys *phys = to_phys(dmabuf);
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	return !phys->revoked && !phys->suspended;
+}
+
+/* One more mapping can reach the memory. */
+void phys_hold(struct dma_buf *dmabuf, struct dma_buf_phys_holder *holder)
+{
+	struct dma_buf_phys *phys = to_phys(dmabuf);
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	holder->nr_maps++;
+	WRITE_ONCE(phys->nr_maps, phys->nr_maps + 1);
+}
+
+/* One mapping less; pairs with phys_hold(). */
+void phys_drop(struct dma_buf *dmabuf, struct dma_buf_phys_holder *holder)
+{
+	struct dma_buf_phys *phys = to_phys(dmabuf);
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	holder->nr_maps--;
+	WRITE_ONCE(phys->nr_maps, phys->nr_maps - 1);
+	if (!phys->nr_maps)
+		wake_up_all(&phys->idle);
+}
+
+/*
+ * KERNEL fences guard the memory itself: it may still be on its way here. Only
+ * map waits for them.
+ */
+int phys_wait_kernel_fences(struct dma_buf *dmabuf)
+{
+	long ret;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	ret = dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_KERNEL, true,
+				    MAX_SCHEDULE_TIMEOUT);
+	return ret < 0 ? ret : 0;
+}
+
+/* The one line that says why an importer and a buffer do not fit. */
+void phys_refuse(struct dma_buf *dmabuf, struct device *importer,
+		 const struct dma_buf_phys_ranges *ranges, const char *reason)
+{
+	const char *exporter = dmabuf->exp_name;
+
+	if (ranges && ranges->provider && ranges->provider->owner)
+		exporter = dev_name(ranges->provider->owner);
+
+	trace_dma_buf_phys_refuse(file_inode(dmabuf->file)->i_ino, exporter,
+				  dev_name(importer), reason);
+	pr_info_ratelimited("%s refused to %s: %s\n", exporter,
+			    dev_name(importer), reason);
+}
+
+/**
+ * dma_buf_phys_init - prepare the state of a buffer
+ * @phys: embedded in the exporter's object
+ * @suspended: set of &enum dma_buf_phys_reason that hold from the start
+ *
+ * Context: any, before dma_buf_phys_export().
+ */
+void dma_buf_phys_init(struct dma_buf_phys *phys, unsigned long suspended)
+{
+	*phys = (struct dma_buf_phys) { .suspended = suspended };
+	INIT_LIST_HEAD(&phys->node);
+	init_waitqueue_head(&phys->idle);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_init, "DMA_BUF");
+
+static bool phys_ops_complete(const struct dma_buf_phys_ops *ops)
+{
+	return ops->ops.attach == dma_buf_phys_attach &&
+	       ops->ops.detach == dma_buf_phys_detach && ops->get_ranges &&
+	       !ops->ops.vmap;
+}
+
+/**
+ * dma_buf_phys_export - create a dma-buf of this class
+ * @info: as for dma_buf_export(); @info->ops is the first member of a
+ *	&struct dma_buf_phys_ops, @info->priv an initialised &struct dma_buf_phys
+ *
+ * The vmap operation is refused, because dma_buf_vmap() caches a mapping that
+ * no revoke could end.
+ *
+ * Context: process context, without &dma_buf.resv.
+ * Return: the dma-buf, or an ERR_PTR: -EINVAL if the operations are incomplete,
+ * or what dma_buf_export() returned.
+ */
+struct dma_buf *dma_buf_phys_export(const struct dma_buf_export_info *info)
+{
+	struct dma_buf_phys *phys = info->priv;
+	struct dma_buf *dmabuf;
+
+	if (WARN_ON(!info->ops || !phys) ||
+	    WARN_ON(!phys_ops_complete(container_of(info->ops,
+						    struct dma_buf_phys_ops,
+						    ops))))
+		return ERR_PTR(-EINVAL);
+
+	dmabuf = dma_buf_export(info);
+	if (IS_ERR(dmabuf))
+		return dmabuf;
+
+	phys->dmabuf = dmabuf;
+	phys->ino = file_inode(dmabuf->file)->i_ino;
+	mutex_lock(&phys_buffers_lock);
+	list_add_tail(&phys->node, &phys_buffers);
+	mutex_unlock(&phys_buffers_lock);
+	return dmabuf;
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_export, "DMA_BUF");
+
+/**
+ * dma_buf_phys_fini - the buffer is being released
+ * @phys: state of a buffer that dma_buf_phys_export() created
+ *
+ * Once this returns, the core does not touch @phys any more.
+ *
+ * Context: first thing in &dma_buf_ops.release.
+ */
+void dma_buf_phys_fini(struct dma_buf_phys *phys)
+{
+	WARN_ON(phys->nr_maps);
+
+	mutex_lock(&phys_buffers_lock);
+	list_del_init(&phys->node);
+	mutex_unlock(&phys_buffers_lock);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_fini, "DMA_BUF");
+
+/*
+ * Attachments
+ *
+ * The exporter's side of the dma-buf interface reads peer-to-peer and
+ * revocability from static operations, so an importer of this class appears
+ * there by one of two tables, with dma_buf_phys_attachment as importer_priv.
+ * An importer that does not know the class has neither.
+ */
+
+static void phys_thunk_invalidate(struct dma_buf_attachment *attach)
+{
+	struct dma_buf_phys_attachment *importer = attach->importer_priv;
+
+	phys_domain_unmap_all(importer);
+	if (importer->ops->invalidate)
+		importer->ops->invalidate(importer);
+}
+
+static const struct dma_buf_attach_ops phys_thunk_stoppable = {
+	.allow_peer2peer = true,
+	.invalidate_mappings = phys_thunk_invalidate,
+};
+
+static const struct dma_buf_attach_ops phys_thunk_static = {
+	.allow_peer2peer = true,
+};
+
+static struct dma_buf_phys_attachment *
+to_importer(const struct dma_buf_attachment *attach)
+{
+	if (attach->importer_ops != &phys_thunk_stoppable &&
+	    attach->importer_ops != &phys_thunk_static)
+		return NULL;
+	return attach->importer_priv;
+}
+
+static void phys_holder_init(struct dma_buf_phys_holder *holder)
+{
+	get_task_comm(holder->comm, current);
+	holder->pid = task_tgid_nr(current);
+	holder->nr_maps = 0;
+}
+
+/* Only exporters of device memory leave the scatterlist to the class. */
+static bool phys_owns_sgt(const struct dma_buf *dmabuf)
+{
+	return dmabuf->ops->map_dma_buf == dma_buf_phys_map_dma_buf;
+}
+
+/* NULL if the exporter maps by itself for an importer that is not ours. */
+static struct dma_buf_phys_holder *
+to_holder(const struct dma_buf_attachment *attach)
+{
+	struct dma_buf_phys_attachment *importer = to_importer(attach);
+
+	if (importer)
+		return &importer->holder;
+	return phys_owns_sgt(attach->dmabuf) ? attach->priv : NULL;
+}
+
+/* Whether the memory and this importer fit, as far as can be known now. */
+static int phys_check_fit(struct dma_buf *dmabuf,
+			  struct dma_buf_attachment *attach)
+{
+	struct dma_buf_phys_attachment *importer = to_importer(attach);
+	struct dma_buf_phys_ranges ranges;
+	int ret;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	/* Suspended memory cannot be looked at; map will decide. */
+	if (!phys_is_live(dmabuf))
+		return to_phys(dmabuf)->revoked ? -ENODEV : 0;
+
+	ret = phys_ranges_get(dmabuf, &ranges);
+	if (ret)
+		return ret;
+	if (ranges.kind == DMA_BUF_PHYS_MMIO && !attach->peer2peer) {
+		phys_refuse(dmabuf, attach->dev, &ranges,
+			    "importer does not handle peer-to-peer memory");
+		ret = -EOPNOTSUPP;
+	} else if (!importer || importer->views & DMA_BUF_PHYS_VIEW_DMA) {
+		ret = phys_dma_reachable(dmabuf, attach->dev, &ranges);
+	}
+	phys_ranges_put(dmabuf, &ranges);
+	return ret;
+}
+
+/**
+ * dma_buf_phys_attach - &dma_buf_ops.attach of every exporter of the class
+ * @dmabuf: the buffer
+ * @attach: the new attachment
+ *
+ * The address of this function marks the class.
+ *
+ * Context: called by dma_buf_dynamic_attach(), without &dma_buf.resv.
+ * Return: 0, -ENODEV if the buffer is revoked, -EOPNOTSUPP if importer and
+ * memory do not fit (the log has the reason), -ENOMEM, or what the exporter's
+ * own check returned.
+ */
+int dma_buf_phys_attach(struct dma_buf *dmabuf,
+			struct dma_buf_attachment *attach)
+{
+	const struct dma_buf_phys_ops *ops = to_phys_ops(dmabuf);
+	struct dma_buf_phys_holder *holder;
+	int ret;
+
+	if (ops->may_revoke && !dma_buf_attach_revocable(attach)) {
+		phys_refuse(dmabuf, attach->dev, NULL,
+			    "importer cannot stop when the memory is revoked");
+		return -EOPNOTSUPP;
+	}
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	ret = phys_check_fit(dmabuf, attach);
+	dma_resv_unlock(dmabuf->resv);
+	if (ret)
+		return ret;
+
+	if (phys_owns_sgt(dmabuf) && !to_importer(attach)) {
+		holder = kzalloc_obj(*holder, GFP_KERNEL_ACCOUNT);
+		if (!holder)
+			return -ENOMEM;
+		phys_holder_init(holder);
+		attach->priv = holder;
+	}
+
+	ret = ops->attach ? ops->attach(dmabuf, attach) : 0;
+	if (ret && phys_owns_sgt(dmabuf))
+		kfree(attach->priv);
+	return ret;
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_attach, "DMA_BUF");
+
+/**
+ * dma_buf_phys_detach - &dma_buf_ops.detach of every exporter of the class
+ * @dmabuf: the buffer
+ * @attach: the attachment that goes
+ *
+ * An exporter with a detach of its own calls this from it.
+ *
+ * Context: called by dma_buf_detach(), without &dma_buf.resv. Any state.
+ */
+void dma_buf_phys_detach(struct dma_buf *dmabuf,
+			 struct dma_buf_attachment *attach)
+{
+	struct dma_buf_phys_holder *holder = to_holder(attach);
+
+	WARN_ON(holder && holder->nr_maps);
+	if (phys_owns_sgt(dmabuf))
+		kfree(attach->priv);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_detach, "DMA_BUF");
+
+/* The core stops domain views by itself, DMA views only the importer can. */
+static const struct dma_buf_attach_ops *
+phys_pick_thunk(unsigned int views, const struct dma_buf_phys_importer_ops *ops)
+{
+	if ((views & DMA_BUF_PHYS_VIEW_DMA) && !ops->invalidate)
+		return &phys_thunk_static;
+	return &phys_thunk_stoppable;
+}
+
+/**
+ * dma_buf_phys_importer_attach - attach to a buffer
+ * @dmabuf: any dma-buf; one that is not of the class gives a DMA view only
+ * @dev: the device that will access the memory. For %DMA_BUF_PHYS_VIEW_DOMAIN
+ *	alone any device will do, the domain's devices are not checked.
+ * @views: set of &enum dma_buf_phys_view that will be mapped, not empty
+ * @ops: the importer, must outlive the attachment
+ * @priv: importer's own pointer
+ *
+ * Context: process context, without &dma_buf.resv.
+ * Return: the attachment, or an ERR_PTR: -EINVAL if @views is empty or unknown,
+ * -ENODEV if the buffer is revoked, -EOPNOTSUPP if the buffer cannot give these
+ * views to this importer (the log has the reason), -ENOMEM, or what an exporter
+ * outside the class returned.
+ */
+struct dma_buf_phys_attachment *
+dma_buf_phys_importer_attach(struct dma_buf *dmabuf, struct device *dev,
+			     unsigned int views,
+			     const struct dma_buf_phys_importer_ops *ops,
+			     void *priv)
+{
+	const unsigned int known =
+		DMA_BUF_PHYS_VIEW_DMA | DMA_BUF_PHYS_VIEW_DOMAIN;
+	struct dma_buf_phys_attachment *importer;
+	struct dma_buf_attachment *attach;
+
+	if (WARN_ON(!views || views & ~known))
+		return ERR_PTR(-EINVAL);
+
+	if ((views & DMA_BUF_PHYS_VIEW_DOMAIN) && !is_dma_buf_phys(dmabuf)) {
+		phys_refuse(dmabuf, dev, NULL,
+			    "exporter does not describe its memory by ranges");
+		return ERR_PTR(-EOPNOTSUPP);
+	}
+
+	importer = kzalloc_obj(*importer, GFP_KERNEL_ACCOUNT);
+	if (!importer)
+		return ERR_PTR(-ENOMEM);
+	importer->dmabuf = dmabuf;
+	importer->priv = priv;
+	importer->ops = ops;
+	importer->views = views;
+	INIT_LIST_HEAD(&importer->domain_maps);
+	phys_holder_init(&importer->holder);
+
+	attach = dma_buf_dynamic_attach(dmabuf, dev,
+					phys_pick_thunk(views, ops), importer);
+	if (IS_ERR(attach)) {
+		kfree(importer);
+		return ERR_CAST(attach);
+	}
+	importer->attach = attach;
+	return importer;
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_importer_attach, "DMA_BUF");
+
+/**
+ * dma_buf_phys_importer_detach - end an attachment
+ * @attach: every view of it is unmapped
+ *
+ * Once this returns, the importer's invalidate() is not called any more.
+ *
+ * Context: process context, without &dma_buf.resv. Any state.
+ */
+void dma_buf_phys_importer_detach(struct dma_buf_phys_attachment *attach)
+{
+	WARN_ON(!list_empty(&attach->domain_maps));
+
+	dma_buf_detach(attach->dmabuf, attach->attach);
+	kfree(attach);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_importer_detach, "DMA_BUF");
+
+/**
+ * dma_buf_phys_pin - keep the memory where it is
+ * @attach: the attachment
+ *
+ * A pinned buffer is not moved, but may still be suspended or revoked.
+ *
+ * Context: &dma_buf.resv held.
+ * Return: 0, -ENODEV if the buffer is suspended or revoked, or what the
+ * exporter's pin returned.
+ */
+int dma_buf_phys_pin(struct dma_buf_phys_attachment *attach)
+{
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	if (is_dma_buf_phys(attach->dmabuf) && !phys_is_live(attach->dmabuf))
+		return -ENODEV;
+	return dma_buf_pin(attach->attach);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_pin, "DMA_BUF");
+
+/**
+ * dma_buf_phys_unpin - undo dma_buf_phys_pin()
+ * @attach: the attachment
+ *
+ * Context: &dma_buf.resv held. Any state.
+ */
+void dma_buf_phys_unpin(struct dma_buf_phys_attachment *attach)
+{
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	dma_buf_unpin(attach->attach);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_unpin, "DMA_BUF");
+
+/*
+ * States
+ */
+
+/* Name those who have not let go yet. */
+static void phys_report_stall(struct dma_buf *dmabuf, unsigned int seconds)
+{
+	struct dma_buf_phys *phys = to_phys(dmabuf);
+	struct dma_buf_phys_attachment *importer;
+	struct dma_buf_phys_holder *holder;
+	struct dma_buf_attachment *attach;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	pr_warn("%s ino %lu: waiting %u s for %u mappings%s\n",
+		dmabuf->exp_name, phys->ino, seconds, phys->nr_maps,
+		dma_resv_test_signaled(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP) ?
+			"" : " and fences");
+	list_for_each_entry(attach, &dmabuf->attachments, node) {
+		holder = to_holder(attach);
+		if (!holder || !holder->nr_maps)
+			continue;
+		importer = to_importer(attach);
+		if (importer)
+			pr_warn("  %s of %s[%d] on %s holds %u\n",
+				importer->ops->name, holder->comm, holder->pid,
+				dev_name(attach->dev), holder->nr_maps);
+		else
+			pr_warn("  %ps of %s[%d] on %s holds %u\n",
+				attach->importer_ops->invalidate_mappings,
+				holder->comm, holder->pid,
+				dev_name(attach->dev), holder->nr_maps);
+	}
+	dma_resv_unlock(dmabuf->resv);
+}
+
+/* Both ways in which an importer says that it is done, for up to a second. */
+static bool phys_wait_second(struct dma_buf *dmabuf)
+{
+	struct dma_buf_phys *phys = to_phys(dmabuf);
+
+	return dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP,
+				     false, HZ) > 0 &&
+	       wait_event_timeout(phys->idle, !READ_ONCE(phys->nr_maps), HZ) &&
+	       dma_resv_test_signaled(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP);
+}
+
+/*
+ * Wait, never silently, until the memory cannot be reached any more. The state
+ * must be such that no new mapping is made.
+ */
+static void phys_wait_unreachable(struct dma_buf *dmabuf)
+{
+	unsigned long start = jiffies;
+	unsigned int seconds, said = 0;
+
+	while (!phys_wait_second(dmabuf)) {
+		seconds = (jiffies - start) / HZ;
+		if (seconds >= 1 && seconds >= 2 * said) {
+			phys_report_stall(dmabuf, seconds);
+			said = seconds;
+		}
+	}
+
+	/* The last unmap may still be inside its critical section. */
+	dma_resv_lock(dmabuf->resv, NULL);
+	trace_dma_buf_phys_stopped(to_phys(dmabuf));
+	dma_resv_unlock(dmabuf->resv);
+}
+
+/* Enter a state in which the buffer is not live, and make that true. */
+static void phys_stop(struct dma_buf *dmabuf, unsigned long suspend,
+		      bool revoke)
+{
+	struct dma_buf_phys *phys = to_phys(dmabuf);
+	bool was_live;
+
+	might_sleep();
+	if (WARN_ON(!to_phys_ops(dmabuf)->may_revoke))
+		return;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	was_live = phys_is_live(dmabuf);
+	phys->suspended |= suspend;
+	phys->revoked |= revoke;
+	trace_dma_buf_phys_stop(phys);
+	if (was_live)
+		dma_buf_invalidate_mappings(dmabuf);
+	dma_resv_unlock(dmabuf->resv);
+
+	phys_wait_unreachable(dmabuf);
+}
+
+/**
+ * dma_buf_phys_suspend - take the memory away for a while
+ * @dmabuf: a phys dma-buf that may be revoked
+ * @reason: why; the buffer stays suspended until every reason is restored
+ *
+ * Once this returns, every mapping of every view is gone and no new one is
+ * made before dma_buf_phys_restore(). Idempotent per reason. Waits for the
+ * importers, and names in the log those that take longer than a second.
+ *
+ * Context: process context, without &dma_buf.resv. Sleeps uninterruptibly.
+ */
+void dma_buf_phys_suspend(struct dma_buf *dmabuf,
+			  enum dma_buf_phys_reason reason)
+{
+	phys_stop(dmabuf, reason, false);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_suspend, "DMA_BUF");
+
+/**
+ * dma_buf_phys_revoke - take the memory away for good
+ * @dmabuf: a phys dma-buf that may be revoked
+ *
+ * Once this returns, every mapping of every view is gone, no new one is made,
+ * and the exporter's get_ranges() is not called any more. Idempotent. Waits as
+ * dma_buf_phys_suspend() does.
+ *
+ * Context: process context, without &dma_buf.resv. Sleeps uninterruptibly.
+ */
+void dma_buf_phys_revoke(struct dma_buf *dmabuf)
+{
+	phys_stop(dmabuf, 0, true);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_revoke, "DMA_BUF");
+
+/**
+ * dma_buf_phys_restore - a reason to suspend has ended
+ * @dmabuf: a phys dma-buf
+ * @reason: as given to dma_buf_phys_suspend()
+ *
+ * If it was the last one and the buffer is not revoked, the memory is live
+ * again: the core has refilled every domain view at its old address when this
+ * returns. DMA views stay gone until their importers map again. Idempotent per
+ * reason.
+ *
+ * Context: process context, without &dma_buf.resv.
+ */
+void dma_buf_phys_restore(struct dma_buf *dmabuf,
+			  enum dma_buf_phys_reason reason)
+{
+	struct dma_buf_phys *phys = to_phys(dmabuf);
+	struct dma_buf_phys_attachment *importer;
+	struct dma_buf_attachment *attach;
+
+	might_sleep();
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	phys->suspended &= ~reason;
+	trace_dma_buf_phys_restore(phys);
+	if (phys_is_live(dmabuf)) {
+		list_for_each_entry(attach, &dmabuf->attachments, node) {
+			importer = to_importer(attach);
+			if (importer)
+				phys_domain_refill_all(importer);
+		}
+	}
+	dma_resv_unlock(dmabuf->resv);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_restore, "DMA_BUF");
+
+/*
+ * debugfs: one block per buffer, no physical addresses
+ */
+
+static void phys_show_state(struct seq_file *s, const struct dma_buf_phys *phys)
+{
+	static const char * const names[] = {
+		"reset", "power", "decode", "owner"
+	};
+	unsigned int i;
+
+	if (phys->revoked) {
+		seq_puts(s, "revoked");
+		return;
+	}
+	if (!phys->suspended) {
+		seq_puts(s, "live");
+		return;
+	}
+	seq_puts(s, "suspended:");
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (phys->suspended & BIT(i))
+			seq_printf(s, " %s", names[i]);
+}
+
+static void phys_show_importers(struct seq_file *s, struct dma_buf *dmabuf)
+{
+	struct dma_buf_phys_attachment *importer;
+	struct dma_buf_phys_holder *holder;
+	struct dma_buf_attachment *attach;
+
+	list_for_each_entry(attach, &dmabuf->attachments, node) {
+		importer = to_importer(attach);
+		holder = to_holder(attach);
+		seq_printf(s, "  importer %s on %s",
+			   importer ? importer->ops->name : "dma-buf",
+			   dev_name(attach->dev));
+		if (holder)
+			seq_printf(s, " by %s[%d] maps %u", holder->comm,
+				   holder->pid, holder->nr_maps);
+		seq_putc(s, '\n');
+	}
+}
+
+static int phys_buffers_show(struct seq_file *s, void *unused)
+{
+	struct dma_buf_phys *phys;
+	struct dma_buf *dmabuf;
+
+	mutex_lock(&phys_buffers_lock);
+	list_for_each_entry(phys, &phys_buffers, node) {
+		dmabuf = phys->dmabuf;
+		dma_resv_lock(dmabuf->resv, NULL);
+		seq_printf(s, "buffer %lu exporter %s size %zu maps %u state ",
+			   phys->ino, dmabuf->exp_name,
+			   dmabuf->size, phys->nr_maps);
+		phys_show_state(s, phys);
+		seq_putc(s, '\n');
+		phys_show_importers(s, dmabuf);
+		dma_resv_unlock(dmabuf->resv);
+	}
+	mutex_unlock(&phys_buffers_lock);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(phys_buffers);
+
+static int __init dma_buf_phys_module_init(void)
+{
+	debugfs_create_file("dma_buf_phys", 0400, NULL, NULL,
+			    &phys_buffers_fops);
+	return 0;
+}
+late_initcall(dma_buf_phys_module_init);

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * dma-buf-phys: dma-bufs whose exporter describes physical ranges
+ *
+ * An exporter embeds struct dma_buf_phys, points dma_buf::priv at it and fills
+ * struct dma_buf_phys_ops. An importer attaches with
+ * dma_buf_phys_importer_attach(), naming the views it wants, and then maps:
+ *
+ *   DMA view	  DMA addresses for its device, see dma_buf_phys_map_dma()
+ *   domain view  the core maps the ranges into an iommu_domain and keeps them
+ *		  there, see dma_buf_phys_map_domain()
+ *
+ * No view hands a physical address to the importer. The contract between the
+ * two sides is in Documentation/driver-api/dma-buf-phys.rst.
+ */
+#ifndef _LINUX_DMA_BUF_PHYS_H
+#define _LINUX_DMA_BUF_PHYS_H
+
+#include <linux/dma-buf.h>
+#include <linux/dma-mapping.h>
+#include <linux/sched.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+struct iommu_domain;
+struct mem_cgroup;
+struct p2pdma_provider;
+
+/**
+ * enum dma_buf_phys_kind - what kind of memory the ranges are
+ * @DMA_BUF_PHYS_MMIO: device memory; no struct page, needs peer-to-peer
+ * @DMA_BUF_PHYS_RAM: system memory
+ */
+enum dma_buf_phys_kind {
+	DMA_BUF_PHYS_MMIO,
+	DMA_BUF_PHYS_RAM,
+};
+
+/**
+ * enum dma_buf_phys_reason - why a buffer is suspended
+ * @DMA_BUF_PHYS_RESET: the device is being reset
+ * @DMA_BUF_PHYS_POWER: the device is in a low power state
+ * @DMA_BUF_PHYS_DECODE: the device does not decode memory accesses
+ * @DMA_BUF_PHYS_OWNER: the owner of the device took the memory back
+ *
+ * Bits of a set: the buffer is live only while the set is empty.
+ */
+enum dma_buf_phys_reason {
+	DMA_BUF_PHYS_RESET	= BIT(0),
+	DMA_BUF_PHYS_POWER	= BIT(1),
+	DMA_BUF_PHYS_DECODE	= BIT(2),
+	DMA_BUF_PHYS_OWNER	= BIT(3),
+};
+
+/**
+ * enum dma_buf_phys_view - what an importer can ask for
+ * @DMA_BUF_PHYS_VIEW_DMA: DMA addresses for the attached device
+ * @DMA_BUF_PHYS_VIEW_DOMAIN: a mapping in an iommu_domain
+ *
+ * Bits of a set, see dma_buf_phys_importer_attach().
+ */
+enum dma_buf_phys_view {
+	DMA_BUF_PHYS_VIEW_DMA		= BIT(0),
+	DMA_BUF_PHYS_VIEW_DOMAIN	= BIT(1),
+};
+
+/**
+ * struct dma_buf_phys_ranges - the memory of a buffer, lent by its exporter
+ * @vec: array of physical ranges in buffer order, at least one; addresses and
+ *	lengths in bytes, multiples of PAGE_SIZE; the lengths sum up to
+ *	dma_buf::size
+ * @nr: number of entries in @vec
+ * @provider: peer-to-peer provider of the BAR, NULL for system memory
+ * @kind: what the memory is
+ */
+struct dma_buf_phys_ranges {
+	const struct phys_vec *vec;
+	size_t nr;
+	struct p2pdma_provider *provider;
+	enum dma_buf_phys_kind kind;
+};
+
+/**
+ * struct dma_buf_phys_ops - operations of an exporter
+ * @ops: the dma-buf operations. @ops.attach must be dma_buf_phys_attach() and
+ *	@ops.detach dma_buf_phys_detach(): they mark the class. An exporter of
+ *	device memory also uses dma_buf_phys_map_dma_buf() and
+ *	dma_buf_phys_unmap_dma_buf().
+ * @may_revoke: the exporter suspends or revokes; importers that cannot stop
+ *	when told to are refused
+ * @get_ranges: hand out the ranges, called under &dma_buf.resv. What it hands
+ *	out stays unchanged and valid until its own @put_ranges, across move,
+ *	revoke and unbind. Never called once the buffer is revoked.
+ * @put_ranges: take one array back, called under &dma_buf.resv. May be NULL
+ *	only if the array is fixed for the life of the dma-buf.
+ * @attach: optional, the exporter's own check of an attachment
+ */
+struct dma_buf_phys_ops {
+	struct dma_buf_ops ops;
+	bool may_revoke;
+	int (*get_ranges)(struct dma_buf *dmabuf,
+			  struct dma_buf_phys_ranges *ranges);
+	void (*put_ranges)(struct dma_buf *dmabuf,
+			   struct dma_buf_phys_ranges *ranges);
+	int (*attach)(struct dma_buf *dmabuf,
+		      struct dma_buf_attachment *attach);
+};
+
+/**
+ * struct dma_buf_phys - state of a buffer, embedded by its exporter
+ *
+ * dma_buf::priv points at it. All fields are private to the core.
+ */
+struct dma_buf_phys {
+	/* private: */
+	struct dma_buf *dmabuf;		/* immutable once exported */
+	unsigned long ino;		/* same; tells buffers apart in the log */
+	struct list_head node;		/* under phys_buffers_lock */
+	wait_queue_head_t idle;		/* woken when @nr_maps becomes 0 */
+
+	/* The rest is written under dma_buf::resv. */
+	unsigned long suspended;	/* set of enum dma_buf_phys_reason */
+	bool revoked;			/* never cleared */
+	bool checked;			/* the ranges passed validation */
+	unsigned int nr_maps;		/* mappings that can reach the memory; read
+					 * without resv by who waits for 0
+					 */
+};
+
+/**
+ * struct dma_buf_phys_holder - who holds mappings; for the log and debugfs
+ *
+ * All fields are private to the core.
+ */
+struct dma_buf_phys_holder {
+	/* private: */
+	char comm[TASK_COMM_LEN];	/* immutable: who attached */
+	pid_t pid;			/* immutable */
+	unsigned int nr_maps;		/* under dma_buf::resv */
+};
+
+struct dma_buf_phys_attachment;
+
+/**
+ * struct dma_buf_phys_importer_ops - what an importer is
+ * @name: shown in the log and in debugfs
+ * @invalidate: stop using every DMA view of this attachment, called under
+ *	&dma_buf.resv. The importer may access the memory until the fences it
+ *	left in &dma_buf.resv signal, and unmaps in bounded time without help
+ *	from user space; a pinned importer unmaps here. May be NULL for an
+ *	importer that uses domain views only (the core unmaps those itself), or
+ *	that cannot stop (exporters that may revoke refuse it).
+ */
+struct dma_buf_phys_importer_ops {
+	const char *name;
+	void (*invalidate)(struct dma_buf_phys_attachment *attach);
+};
+
+/**
+ * struct dma_buf_phys_attachment - one importer at one buffer
+ * @dmabuf: the buffer, immutable
+ * @priv: importer's own pointer, immutable
+ */
+struct dma_buf_phys_attachment {
+	struct dma_buf *dmabuf;
+	void *priv;
+
+	/* private: */
+	struct dma_buf_attachment *attach;		/* immutable */
+	const struct dma_buf_phys_importer_ops *ops;	/* immutable */
+	unsigned int views;				/* immutable */
+	struct list_head domain_maps;			/* under dma_buf::resv */
+	struct dma_buf_phys_holder holder;
+};
+
+/**
+ * struct dma_buf_phys_cursor - walks a slice of the ranges
+ *
+ * All fields are private to the core.
+ */
+struct dma_buf_phys_cursor {
+	/* private: */
+	const struct dma_buf_phys_ranges *ranges;
+	size_t index;		/* range the next run starts in */
+	u64 skip;		/* bytes of that range already consumed */
+	u64 left;		/* bytes of the slice not yet consumed */
+};
+
+/**
+ * struct dma_buf_phys_dma_map - a DMA view, embedded by the importer
+ *
+ * All fields are private to the core and immutable while mapped.
+ */
+struct dma_buf_phys_dma_map {
+	/* private: */
+	struct dma_buf *dmabuf;
+	struct device *dev;
+	struct dma_buf_phys_holder *holder;
+	struct dma_buf_phys_ranges ranges;
+	u64 offset;			/* first byte of the slice */
+	u64 len;			/* bytes in the slice */
+	u64 start;			/* @offset rounded down to the granule */
+	u64 mapped;			/* bytes mapped from @start on */
+	enum dma_data_direction dir;
+	u8 how;				/* enum phys_dma_how */
+	size_t nr_runs;			/* entries in @states or @addrs */
+	union {
+		struct dma_iova_state state;
+		struct dma_iova_state *states;
+		dma_addr_t *addrs;
+		struct sg_table *sgt;
+	};
+};
+
+/**
+ * struct dma_buf_phys_dma_iter - position in a DMA view
+ * @addr: DMA address of the current run
+ * @len: its length in bytes
+ */
+struct dma_buf_phys_dma_iter {
+	dma_addr_t addr;
+	u64 len;
+
+	/* private: */
+	const struct dma_buf_phys_dma_map *map;
+	struct dma_buf_phys_cursor cursor;
+	size_t run;
+	struct scatterlist *sg;
+	u64 skip;
+	u64 left;
+};
+
+/**
+ * struct dma_buf_phys_domain_map - a domain view, embedded by the importer
+ *
+ * All fields are private to the core.
+ */
+struct dma_buf_phys_domain_map {
+	/* private: immutable while registered */
+	struct dma_buf_phys_attachment *attach;
+	struct iommu_domain *domain;
+	struct mem_cgroup *memcg;	/* charged for the IOMMU's page tables */
+	u64 iova;
+	u64 offset;
+	u64 len;
+	int prot;			/* IOMMU_READ, IOMMU_WRITE, .. */
+	bool small_pages;
+
+	/* private: under dma_buf::resv */
+	struct list_head node;		/* in dma_buf_phys_attachment::domain_maps */
+	struct dma_buf_phys_ranges ranges;	/* valid while @live */
+	bool live;			/* the domain translates the slice */
+};
+
+/* For exporters */
+void dma_buf_phys_init(struct dma_buf_phys *phys, unsigned long suspended);
+struct dma_buf *dma_buf_phys_export(const struct dma_buf_export_info *info);
+void dma_buf_phys_fini(struct dma_buf_phys *phys);
+int dma_buf_phys_attach(struct dma_buf *dmabuf,
+			struct dma_buf_attachment *attach);
+void dma_buf_phys_detach(struct dma_buf *dmabuf,
+			 struct dma_buf_attachment *attach);
+struct sg_table *dma_buf_phys_map_dma_buf(struct dma_buf_attachment *attach,
+					  enum dma_data_direction dir);
+void dma_buf_phys_unmap_dma_buf(struct dma_buf_attachment *attach,
+				struct sg_table *sgt,
+				enum dma_data_direction dir);
+void dma_buf_phys_suspend(struct dma_buf *dmabuf,
+			  enum dma_buf_phys_reason reason);
+void dma_buf_phys_restore(struct dma_buf *dmabuf,
+			  enum dma_buf_phys_reason reason);
+void dma_buf_phys_revoke(struct dma_buf *dmabuf);
+
+/* For importers */
+bool is_dma_buf_phys(const struct dma_buf *dmabuf);
+struct dma_buf_phys_attachment *
+dma_buf_phys_importer_attach(struct dma_buf *dmabuf, struct device *dev,
+			     unsigned int views,
+			     const struct dma_buf_phys_importer_ops *ops,
+			     void *priv);
+void dma_buf_phys_importer_detach(struct dma_buf_phys_attachment *attach);
+int dma_buf_phys_pin(struct dma_buf_phys_attachment *attach);
+void dma_buf_phys_unpin(struct dma_buf_phys_attachment *attach);
+
+int dma_buf_phys_map_dma(struct dma_buf_phys_attachment *attach,
+			 struct dma_buf_phys_dma_map *map, u64 offset, u64 len,
+			 enum dma_data_direction dir);
+void dma_buf_phys_unmap_dma(struct dma_buf_phys_attachment *attach,
+			    struct dma_buf_phys_dma_map *map);
+void dma_buf_phys_dma_iter_start(struct dma_buf_phys_dma_iter *iter,
+				 const struct dma_buf_phys_dma_map *map);
+bool dma_buf_phys_dma_iter_next(struct dma_buf_phys_dma_iter *iter);
+
+int dma_buf_phys_map_domain(struct dma_buf_phys_attachment *attach,
+			    struct dma_buf_phys_domain_map *map,
+			    struct iommu_domain *domain, u64 iova, u64 offset,
+			    u64 len, int prot, bool small_pages);
+void dma_buf_phys_unmap_domain(struct dma_buf_phys_domain_map *map);
+
+/**
+ * dma_buf_phys_dev - the device an importer attached
+ * @attach: the attachment
+ *
+ * Return: the device given to dma_buf_phys_importer_attach().
+ */
+static inline struct device *
+dma_buf_phys_dev(const struct dma_buf_phys_attachment *attach)
+{
+	return attach->attach->dev;
+}
+
+#endif
