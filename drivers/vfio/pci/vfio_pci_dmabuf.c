@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VFIO exports slices of a BAR as dma-bufs
+ *
+ * The buffers are of the class dma-buf-phys: this file describes the memory and
+ * says when it can be reached, the class does the rest.
+ *
+ * A device's buffers are on vfio_pci_core_device::dmabufs from export until
+ * their release, or until the device is closed and they are revoked. While a
+ * buffer is on the list it holds a registration of the device, so that the
+ * device outlives it.
+ *
+ * Two reasons suspend a device's buffers:
+ *
+ *   DECODE	the memory cannot be reached: decoding is off, low power, or a
+ *		VFIO reset is under way. Under memory_lock, which every path
+ *		that changes it holds for writing.
+ *   RESET	the PCI core resets the function, on behalf of VFIO or behind
+ *		its back through sysfs. memory_lock may or may not be held.
+ *
+ * vfio_pci_core_device::dmabufs_suspended has the reasons that hold now, for
+ * buffers yet to be exported. It and the list are under dmabufs_lock.
+ *
+ * Lock order: memory_lock > dmabufs_lock > dma_buf::resv.
+ */
+#include <linux/dma-buf-phys.h>
+#include <linux/dma-map-ops.h>
+#include <linux/pci-p2pdma.h>
+
+#include "vfio_pci_priv.h"
+
+MODULE_IMPORT_NS("DMA_BUF");
+
+/* Bounds what one call makes the kernel allocate: 2 MiB, charged to the caller. */
+#define VFIO_PCI_DMABUF_MAX_RANGES	(1U << 17)
+
+struct vfio_pci_dma_buf {
+	struct dma_buf_phys phys;	/* dma_buf::priv points here */
+	struct dma_buf *dmabuf;		/* immutable */
+	struct list_head node;		/* in dmabufs, under dmabufs_lock */
+	struct vfio_pci_core_device *vdev; /* NULL once off the list */
+
+	/* Immutable. @provider is valid until the buffer is revoked. */
+	struct p2pdma_provider *provider;
+	u32 nr_ranges;
+	struct phys_vec vec[] __counted_by(nr_ranges);
+};
+
+static struct vfio_pci_dma_buf *to_vfio_dma_buf(struct dma_buf *dmabuf)
+{
+	return container_of(dmabuf->priv, struct vfio_pci_dma_buf, phys);
+}
+
+static int vfio_pci_dma_buf_get_ranges(struct dma_buf *dmabuf,
+				       struct dma_buf_phys_ranges *ranges)
+{
+	struct vfio_pci_dma_buf *vbuf = to_vfio_dma_buf(dmabuf);
+
+	*ranges = (struct dma_buf_phys_ranges) {
+		.vec = vbuf->vec,
+		.nr = vbuf->nr_ranges,
+		.provider = vbuf->provider,
+		.kind = DMA_BUF_PHYS_MMIO,
+	};
+	return 0;
+}
+
+/*
+ * vfio_pci_dma_buf_cleanup() takes a buffer off the list only while it holds a
+ * reference to its file, so only one of the two does it.
+ */
+static void vfio_pci_dma_buf_release(struct dma_buf *dmabuf)
+{
+	struct vfio_pci_dma_buf *vbuf = to_vfio_dma_buf(dmabuf);
+	struct vfio_pci_core_device *vdev = vbuf->vdev;
+
+	dma_buf_phys_fini(&vbuf->phys);
+	if (vdev) {
+		mutex_lock(&vdev->dmabufs_lock);
+		list_del(&vbuf->node);
+		mutex_unlock(&vdev->dmabufs_lock);
+		vfio_device_put_registration(&vdev->vdev);
+	}
+	kvfree(vbuf);
+}
+
+static const struct dma_buf_phys_ops vfio_pci_dma_buf_ops = {
+	.ops = {
+		.attach = dma_buf_phys_attach,
+		.detach = dma_buf_phys_detach,
+		.map_dma_buf = dma_buf_phys_map_dma_buf,
+		.unmap_dma_buf = dma_buf_phys_unmap_dma_buf,
+		.release = vfio_pci_dma_buf_release,
+	},
+	.may_revoke = true,
+	.get_ranges = vfio_pci_dma_buf_get_ranges,
+};
+
+/**
+ * vfio_pci_core_fill_phys_vec - turn a user's ranges into physical ones
+ * @phys_vec: array of @nr_ranges entries, filled in
+ * @dma_ranges: offsets into the region and lengths, in bytes
+ * @nr_ranges: number of ranges
+ * @start: physical address of the region
+ * @len: length of the region in bytes
+ *
+ * Context: any.
+ * Return: 0, -EOVERFLOW if a range wraps around, -EINVAL if one is empty or
+ * ends behind the region.
+ */
+int vfio_pci_core_fill_phys_vec(struct phys_vec *phys_vec,
+				struct vfio_region_dma_range *dma_ranges,
+				size_t nr_ranges, phys_addr_t start,
+				phys_addr_t len)
+{
+	const struct vfio_region_dma_range *range = dma_ranges;
+	struct phys_vec *vec = phys_vec;
+	phys_addr_t end;
+
+	for (; nr_ranges; nr_ranges--, range++, vec++) {
+		if (!range->length)
+			return -EINVAL;
+		if (check_add_overflow(start, range->offset, &vec->paddr) ||
+		    check_add_overflow(vec->paddr, range->length, &end))
+			return -EOVERFLOW;
+		if (end > start + len)
+			return -EINVAL;
+		vec->len = range->length;
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_fill_phys_vec);
+
+/**
+ * vfio_pci_core_get_dmabuf_phys - ranges of a BAR, for get_dmabuf_phys()
+ * @vdev: the device
+ * @provider: filled in with the BAR's peer-to-peer provider, which lives as
+ *	long as the device is bound
+ * @region_index: number of the BAR
+ * @phys_vec: array of @nr_ranges entries, filled in
+ * @dma_ranges: offsets into the BAR and lengths, in bytes
+ * @nr_ranges: number of ranges
+ *
+ * Context: process context, while the device is open.
+ * Return: 0, -EINVAL if the BAR is not memory or a range does not lie in it,
+ * -EOVERFLOW if a range wraps around.
+ */
+int vfio_pci_core_get_dmabuf_phys(struct vfio_pci_core_device *vdev,
+				  struct p2pdma_provider **provider,
+				  unsigned int region_index,
+				  struct phys_vec *phys_vec,
+				  struct vfio_region_dma_range *dma_ranges,
+				  size_t nr_ranges)
+{
+	struct pci_dev *pdev = vdev->pdev;
+
+	*provider = pcim_p2pdma_provider(pdev, region_index);
+	if (!*provider)
+		return -EINVAL;
+
+	return vfio_pci_core_fill_phys_vec(phys_vec, dma_ranges, nr_ranges,
+					   pci_resource_start(pdev,
+							      region_index),
+					   pci_resource_len(pdev,
+							    region_index));
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_get_dmabuf_phys);
+
+/*
+ * What can be said of the ranges without looking at the device. Sets @size to
+ * their sum, which stays clear of the bit that dma_iova_state keeps in it.
+ */
+static int vfio_pci_dma_buf_check(const struct vfio_region_dma_range *ranges,
+				  u32 nr_ranges, size_t *size)
+{
+	size_t sum = 0;
+	u32 i;
+
+	for (i = 0; i < nr_ranges; i++) {
+		if (!ranges[i].length ||
+		    !PAGE_ALIGNED(ranges[i].offset | ranges[i].length))
+			return -EINVAL;
+		if (check_add_overflow(sum, ranges[i].length, &sum))
+			return -EINVAL;
+	}
+	if ((u64)sum & DMA_IOVA_USE_SWIOTLB)
+		return -EINVAL;
+	*size = sum;
+	return 0;
+}
+
+/* A buffer that is not exported yet. */
+static struct vfio_pci_dma_buf *
+vfio_pci_dma_buf_alloc(struct vfio_pci_core_device *vdev, u32 region_index,
+		       struct vfio_region_dma_range *ranges, u32 nr_ranges)
+{
+	struct vfio_pci_dma_buf *vbuf;
+	int ret;
+
+	vbuf = kvzalloc(struct_size(vbuf, vec, nr_ranges), GFP_KERNEL_ACCOUNT);
+	if (!vbuf)
+		return ERR_PTR(-ENOMEM);
+	vbuf->nr_ranges = nr_ranges;
+
+	ret = vdev->pci_ops->get_dmabuf_phys(vdev, &vbuf->provider,
+					     region_index, vbuf->vec, ranges,
+					     nr_ranges);
+	if (ret) {
+		kvfree(vbuf);
+		return ERR_PTR(ret);
+	}
+	return vbuf;
+}
+
+/*
+ * Export @vbuf and put it on the device's list, in the state the device is in.
+ * On success dma_buf_put() frees it.
+ */
+static int vfio_pci_dma_buf_publish(struct vfio_pci_core_device *vdev,
+				    struct vfio_pci_dma_buf *vbuf, size_t size,
+				    int flags)
+{
+	DEFINE_DMA_BUF_EXPORT_INFO(info);
+
+	lockdep_assert_held(&vdev->memory_lock);
+	lockdep_assert_held(&vdev->dmabufs_lock);
+
+	if (!__vfio_pci_memory_enabled(vdev))
+		vdev->dmabufs_suspended |= DMA_BUF_PHYS_DECODE;
+
+	dma_buf_phys_init(&vbuf->phys, vdev->dmabufs_suspended);
+	info.ops = &vfio_pci_dma_buf_ops.ops;
+	info.size = size;
+	info.flags = flags;
+	info.priv = &vbuf->phys;
+	vbuf->dmabuf = dma_buf_phys_export(&info);
+	if (IS_ERR(vbuf->dmabuf))
+		return PTR_ERR(vbuf->dmabuf);
+
+	vbuf->vdev = vdev;
+	list_add_tail(&vbuf->node, &vdev->dmabufs);
+	return 0;
+}
+
+static int vfio_pci_dma_buf_export(struct vfio_pci_core_device *vdev,
+				   const struct vfio_device_feature_dma_buf *get,
+				   struct vfio_region_dma_range *ranges,
+				   size_t size)
+{
+	struct vfio_pci_dma_buf *vbuf;
+	struct dma_buf *dmabuf;
+	int ret;
+
+	vbuf = vfio_pci_dma_buf_alloc(vdev, get->region_index, ranges,
+				      get->nr_ranges);
+	if (IS_ERR(vbuf))
+		return PTR_ERR(vbuf);
+
+	if (!vfio_device_try_get_registration(&vdev->vdev)) {
+		ret = -ENODEV;
+		goto err_free;
+	}
+
+	down_read(&vdev->memory_lock);
+	mutex_lock(&vdev->dmabufs_lock);
+	ret = vfio_pci_dma_buf_publish(vdev, vbuf, size, get->open_flags);
+	dmabuf = vbuf->dmabuf;
+	mutex_unlock(&vdev->dmabufs_lock);
+	up_read(&vdev->memory_lock);
+	if (ret)
+		goto err_put_registration;
+
+	ret = dma_buf_fd(dmabuf, get->open_flags);
+	if (ret < 0)
+		dma_buf_put(dmabuf);
+	return ret;
+
+err_put_registration:
+	vfio_device_put_registration(&vdev->vdev);
+err_free:
+	kvfree(vbuf);
+	return ret;
+}
+
+int vfio_pci_core_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
+				  struct vfio_device_feature_dma_buf __user *arg,
+				  size_t argsz)
+{
+	struct vfio_device_feature_dma_buf get;
+	struct vfio_region_dma_range *ranges;
+	size_t size;
+	int ret;
+
+	if (!vdev->pci_ops || !vdev->pci_ops->get_dmabuf_phys)
+		return -EOPNOTSUPP;
+
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
+				 sizeof(get));
+	if (ret != 1)
+		return ret;
+
+	if (copy_from_user(&get, arg, sizeof(get)))
+		return -EFAULT;
+	if (get.flags || !get.nr_ranges ||
+	    get.nr_ranges > VFIO_PCI_DMABUF_MAX_RANGES)
+		return -EINVAL;
+
+	/* Region numbers of BARs come first; the BAR must be there and ours. */
+	if (get.region_index >= VFIO_PCI_ROM_REGION_INDEX ||
+	    IS_ERR(vfio_pci_core_get_iomap(vdev, get.region_index)))
+		return -ENODEV;
+
+	ranges = vmemdup_array_user(&arg->dma_ranges, get.nr_ranges,
+				    sizeof(*ranges));
+	if (IS_ERR(ranges))
+		return PTR_ERR(ranges);
+
+	ret = vfio_pci_dma_buf_check(ranges, get.nr_ranges, &size);
+	if (!ret)
+		ret = vfio_pci_dma_buf_export(vdev, &get, ranges, size);
+	kvfree(ranges);
+	return ret;
+}
+
+/*
+ * Suspend every buffer of the device, or restore it. One whose last reference
+ * is gone has no views, its release waits for dmabufs_lock.
+ */
+static void vfio_pci_dma_buf_set(struct vfio_pci_core_device *vdev,
+				 enum dma_buf_phys_reason reason, bool suspend)
+{
+	struct vfio_pci_dma_buf *vbuf;
+
+	lockdep_assert_held(&vdev->dmabufs_lock);
+
+	if (!suspend && !(vdev->dmabufs_suspended & reason))
+		return;
+
+	if (suspend)
+		vdev->dmabufs_suspended |= reason;
+	else
+		vdev->dmabufs_suspended &= ~reason;
+
+	list_for_each_entry(vbuf, &vdev->dmabufs, node) {
+		if (!get_file_active(&vbuf->dmabuf->file))
+			continue;
+		if (suspend)
+			dma_buf_phys_suspend(vbuf->dmabuf, reason);
+		else
+			dma_buf_phys_restore(vbuf->dmabuf, reason);
+		fput(vbuf->dmabuf->file);
+	}
+}
+
+/**
+ * vfio_pci_dma_buf_move - the BARs become unreachable, or reachable again
+ * @vdev: the device
+ * @revoked: true before they become unreachable, false after they are back
+ *
+ * Once this returns with @revoked, no importer reaches the BARs any more.
+ *
+ * Context: memory_lock held for writing. Waits for the importers.
+ */
+void vfio_pci_dma_buf_move(struct vfio_pci_core_device *vdev, bool revoked)
+{
+	lockdep_assert_held_write(&vdev->memory_lock);
+
+	mutex_lock(&vdev->dmabufs_lock);
+	vfio_pci_dma_buf_set(vdev, DMA_BUF_PHYS_DECODE, revoked);
+	mutex_unlock(&vdev->dmabufs_lock);
+}
+
+/**
+ * vfio_pci_core_reset_prepare - the function is about to be reset
+ * @pdev: a device bound to VFIO
+ *
+ * For &pci_error_handlers.reset_prepare of every VFIO PCI driver. Once this
+ * returns, no importer reaches the BARs any more. This is the only notice of a
+ * reset that user space asks for through sysfs.
+ *
+ * Context: device lock held, memory_lock held or not. Waits for the importers.
+ */
+void vfio_pci_core_reset_prepare(struct pci_dev *pdev)
+{
+	struct vfio_pci_core_device *vdev = dev_get_drvdata(&pdev->dev);
+
+	mutex_lock(&vdev->dmabufs_lock);
+	vfio_pci_dma_buf_set(vdev, DMA_BUF_PHYS_RESET, true);
+	mutex_unlock(&vdev->dmabufs_lock);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_reset_prepare);
+
+/**
+ * vfio_pci_core_reset_done - the reset is over and the BARs may be used
+ * @pdev: a device bound to VFIO
+ *
+ * For &pci_error_handlers.reset_done of every VFIO PCI driver whose memory is
+ * ready at that time; others call it once theirs is.
+ *
+ * Context: process context, memory_lock held or not.
+ */
+void vfio_pci_core_reset_done(struct pci_dev *pdev)
+{
+	struct vfio_pci_core_device *vdev = dev_get_drvdata(&pdev->dev);
+
+	mutex_lock(&vdev->dmabufs_lock);
+	vfio_pci_dma_buf_set(vdev, DMA_BUF_PHYS_RESET, false);
+	mutex_unlock(&vdev->dmabufs_lock);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_reset_done);
+
+/**
+ * vfio_pci_dma_buf_cleanup - the device is being closed
+ * @vdev: the device
+ *
+ * Once this returns, no importer reaches the BARs any more, and never will
+ * through a buffer exported before.
+ *
+ * Context: process context. Waits for the importers.
+ */
+void vfio_pci_dma_buf_cleanup(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_dma_buf *vbuf, *next;
+
+	mutex_lock(&vdev->dmabufs_lock);
+	list_for_each_entry_safe(vbuf, next, &vdev->dmabufs, node) {
+		if (!get_file_active(&vbuf->dmabuf->file))
+			continue;
+		dma_buf_phys_revoke(vbuf->dmabuf);
+		list_del(&vbuf->node);
+		vbuf->vdev = NULL;
+		vfio_device_put_registration(&vdev->vdev);
+		fput(vbuf->dmabuf->file);
+	}
+	vdev->dmabufs_suspended &= DMA_BUF_PHYS_RESET;
+	mutex_unlock(&vdev->dmabufs_lock);
+}
