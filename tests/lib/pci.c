@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * PCI devices through sysfs. See pci.h.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pci.h"
+
+#define PCI_DEVICES	"/sys/bus/pci/devices"
+#define PCI_DRIVERS	"/sys/bus/pci/drivers"
+
+static int write_file(const char *path, const char *value)
+{
+	size_t len = strlen(value);
+	ssize_t done;
+	int err = 0;
+	int fd;
+
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return -errno;
+	done = write(fd, value, len);
+	if (done < 0)
+		err = -errno;
+	else if ((size_t)done != len)
+		err = -EIO;
+	close(fd);
+	return err;
+}
+
+int pci_write_attr(const char *name, const char *attr, const char *value)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/%s", name, attr);
+	return write_file(path, value);
+}
+
+int pci_read_attr(const char *name, const char *attr, char *buf, size_t len)
+{
+	char path[PATH_MAX];
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/%s", name, attr);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return -errno;
+	got = read(fd, buf, len - 1);
+	close(fd);
+	if (got < 0)
+		return -errno;
+	buf[got] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	return 0;
+}
+
+static bool has_id(const char *name, struct pci_id id)
+{
+	char vendor[16], device[16];
+
+	if (pci_read_attr(name, "vendor", vendor, sizeof(vendor)) ||
+	    pci_read_attr(name, "device", device, sizeof(device)))
+		return false;
+	return strtoul(vendor, NULL, 16) == id.vendor &&
+	       strtoul(device, NULL, 16) == id.device;
+}
+
+int pci_find(struct pci_id id, unsigned int nth, char name[PCI_NAME_LEN])
+{
+	struct dirent **list;
+	int nr = scandir(PCI_DEVICES, &list, NULL, alphasort);
+	int err = -ENODEV;
+	int i;
+
+	if (nr < 0)
+		return -errno;
+	for (i = 0; i < nr; i++) {
+		if (err && has_id(list[i]->d_name, id) && !nth--) {
+			snprintf(name, PCI_NAME_LEN, "%.15s", list[i]->d_name);
+			err = 0;
+		}
+		free(list[i]);
+	}
+	free(list);
+	return err;
+}
+
+static bool bound_to(const char *name, const char *driver)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), PCI_DRIVERS "/%s/%s", driver, name);
+	return !access(path, F_OK);
+}
+
+int pci_unbind(const char *name)
+{
+	int err = pci_write_attr(name, "driver/unbind", name);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+int pci_bind_vfio(const char *name)
+{
+	int err;
+
+	if (bound_to(name, "vfio-pci"))
+		return 0;
+	err = pci_unbind(name);
+	if (err)
+		return err;
+	err = pci_write_attr(name, "driver_override", "vfio-pci");
+	if (err)
+		return err;
+	err = write_file("/sys/bus/pci/drivers_probe", name);
+	if (err)
+		return err;
+	return bound_to(name, "vfio-pci") ? 0 : -ENODEV;
+}
+
+int pci_sysfs_reset(const char *name)
+{
+	return pci_write_attr(name, "reset", "1");
+}
