@@ -90,7 +90,7 @@ int phys_dma_reachable(struct dma_buf *dmabuf, struct device *dev,
 	case PCI_P2PDMA_MAP_THRU_HOST_BRIDGE:
 		return 0;
 	default:
-		reason = "no peer-to-peer path: host bridge not on the allow list";
+		reason = "no peer-to-peer path through the host bridge";
 	}
 refuse:
 	phys_refuse(dmabuf, dev, ranges, reason);
@@ -104,11 +104,13 @@ static int phys_dma_check_bus(struct dma_buf_phys_dma_map *map)
 				 map->dev->bus_dma_limit);
 	struct dma_buf_phys_cursor cursor;
 	struct phys_vec run;
+	u64 last;
 
 	phys_dma_walk_mapped(map, &cursor);
 	while (phys_cursor_next(&cursor, &run)) {
-		if (pci_p2pdma_bus_addr_map(map->ranges.provider, run.paddr) +
-		    (run.len - 1) > limit) {
+		last = (u64)pci_p2pdma_bus_addr_map(map->ranges.provider,
+						    run.paddr) + run.len - 1;
+		if (last > limit) {
 			phys_refuse(map->dmabuf, map->dev, &map->ranges,
 				    "memory lies beyond the device's DMA mask");
 			return -EOPNOTSUPP;
@@ -171,6 +173,7 @@ static int phys_dma_link(struct dma_buf_phys_dma_map *map)
 		if (ret)
 			goto err_destroy;
 		linked += run.len;
+		cond_resched();
 	}
 
 	ret = dma_iova_sync(map->dev, &map->state, 0, linked);
@@ -372,6 +375,18 @@ static void phys_dma_unmap_phys(struct dma_buf_phys_dma_map *map)
 	phys_drop(map->dmabuf, map->holder);
 }
 
+/* The walk over the table ends with the slice, so the slice must be in it. */
+static int phys_dma_check_sgt(const struct dma_buf_phys_dma_map *map)
+{
+	struct scatterlist *sg;
+	u64 sum = 0;
+	int i;
+
+	for_each_sgtable_dma_sg(map->sgt, sg, i)
+		sum += sg_dma_len(sg);
+	return sum < map->offset + map->len ? -EINVAL : 0;
+}
+
 /* Map the buffer of an exporter outside the class. */
 static int phys_dma_map_sgt(struct dma_buf_phys_attachment *attach,
 			    struct dma_buf_phys_dma_map *map)
@@ -382,13 +397,17 @@ static int phys_dma_map_sgt(struct dma_buf_phys_attachment *attach,
 	if (IS_ERR(map->sgt))
 		return PTR_ERR(map->sgt);
 
-	ret = phys_wait_kernel_fences(map->dmabuf);
-	if (ret) {
-		dma_buf_unmap_attachment(attach->attach, map->sgt, map->dir);
-		return ret;
-	}
+	ret = phys_dma_check_sgt(map);
+	if (!ret)
+		ret = phys_wait_kernel_fences(map->dmabuf);
+	if (ret)
+		goto err_unmap;
 	map->how = PHYS_DMA_SGT;
 	return 0;
+
+err_unmap:
+	dma_buf_unmap_attachment(attach->attach, map->sgt, map->dir);
+	return ret;
 }
 
 /**
@@ -402,12 +421,12 @@ static int phys_dma_map_sgt(struct dma_buf_phys_attachment *attach,
  * Waits, interruptibly, for the KERNEL fences of the buffer.
  *
  * Context: &dma_buf.resv held.
- * Return: 0; -EINVAL if the slice is empty or ends behind the buffer, or if the
- * ranges are not multiples of the IOMMU's granule; -ENODEV if the buffer is
+ * Return: 0; -EINVAL if the slice is empty or ends behind the buffer, if the
+ * ranges are not multiples of the IOMMU's granule, or if the exporter handed
+ * out a bad list; -ENODEV if the buffer is
  * suspended or revoked; -EOPNOTSUPP if the device cannot reach the memory (the
  * log has the reason); -ENOMEM; -EINTR or -ERESTARTSYS if a signal ended the
- * wait; or what an exporter outside the class returned. On error nothing is
- * mapped.
+ * wait; or what the exporter's callback returned. On error nothing is mapped.
  */
 int dma_buf_phys_map_dma(struct dma_buf_phys_attachment *attach,
 			 struct dma_buf_phys_dma_map *map, u64 offset, u64 len,
@@ -419,6 +438,9 @@ int dma_buf_phys_map_dma(struct dma_buf_phys_attachment *attach,
 	dma_resv_assert_held(dmabuf->resv);
 
 	if (WARN_ON(!(attach->views & DMA_BUF_PHYS_VIEW_DMA)))
+		return -EINVAL;
+	/* Nobody would tell it that the memory moves. */
+	if (WARN_ON(!attach->ops->invalidate && !attach->nr_pins))
 		return -EINVAL;
 	ret = phys_slice_check(dmabuf, offset, len);
 	if (ret)

@@ -31,7 +31,7 @@ static unsigned long phys_domain_granule(const struct iommu_domain *domain)
 	return 1UL << __ffs(domain->pgsize_bitmap);
 }
 
-/* Device memory is never cached by the IOMMU's walker on behalf of the CPU. */
+/* CPUs do not cache device memory, so nothing has to be kept coherent with them. */
 static int phys_domain_prot(const struct dma_buf_phys_domain_map *map)
 {
 	if (map->ranges.kind == DMA_BUF_PHYS_MMIO)
@@ -40,16 +40,13 @@ static int phys_domain_prot(const struct dma_buf_phys_domain_map *map)
 }
 
 /* Map one run, in units of PAGE_SIZE if the importer will not have larger. */
-static int phys_domain_map_run(struct dma_buf_phys_domain_map *map, u64 iova,
-			       const struct phys_vec *run)
+static int phys_domain_map_run(struct dma_buf_phys_domain_map *map,
+			       unsigned long iova, const struct phys_vec *run,
+			       bool killable)
 {
 	int prot = phys_domain_prot(map);
 	size_t done, step;
 	int ret;
-
-	if (!IS_ALIGNED(run->paddr | run->len,
-			phys_domain_granule(map->domain)))
-		return -EINVAL;
 
 	step = map->small_pages ? PAGE_SIZE : run->len;
 	for (done = 0; done < run->len; done += step) {
@@ -59,6 +56,14 @@ static int phys_domain_map_run(struct dma_buf_phys_domain_map *map, u64 iova,
 				       GFP_KERNEL_ACCOUNT);
 		if (ret)
 			goto err_unmap;
+
+		/* User space chooses how much there is to do. */
+		cond_resched();
+		if (killable && fatal_signal_pending(current)) {
+			done += step;
+			ret = -EINTR;
+			goto err_unmap;
+		}
 	}
 	return 0;
 
@@ -68,17 +73,45 @@ err_unmap:
 	return ret;
 }
 
+static int phys_domain_check_runs(const struct dma_buf_phys_domain_map *map)
+{
+	unsigned long granule = phys_domain_granule(map->domain);
+	struct dma_buf_phys_attachment *attach = map->attach;
+	struct dma_buf_phys_cursor cursor;
+	struct phys_vec run;
+
+	if (granule <= PAGE_SIZE)
+		return 0;
+
+	phys_cursor_start(&cursor, &map->ranges, map->offset, map->len);
+	while (phys_cursor_next(&cursor, &run)) {
+		if (!IS_ALIGNED(run.paddr | run.len, granule)) {
+			phys_refuse(attach->dmabuf, dma_buf_phys_dev(attach),
+				    &map->ranges,
+				    "ranges are not multiples of the IOMMU's granule");
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 /* Map every run of the slice; all or nothing. */
-static int phys_domain_map_runs(struct dma_buf_phys_domain_map *map)
+static int phys_domain_map_runs(struct dma_buf_phys_domain_map *map,
+				bool killable)
 {
 	struct dma_buf_phys_cursor cursor;
 	struct phys_vec run;
 	u64 done = 0;
 	int ret;
 
+	ret = phys_domain_check_runs(map);
+	if (ret)
+		return ret;
+
 	phys_cursor_start(&cursor, &map->ranges, map->offset, map->len);
 	while (phys_cursor_next(&cursor, &run)) {
-		ret = phys_domain_map_run(map, map->iova + done, &run);
+		ret = phys_domain_map_run(map, map->iova + done, &run,
+					  killable);
 		if (ret)
 			goto err_unmap;
 		done += run.len;
@@ -96,7 +129,7 @@ err_unmap:
 }
 
 /* Make a dead map live. The page tables are charged to who registered it. */
-static int phys_domain_fill(struct dma_buf_phys_domain_map *map)
+static int phys_domain_fill(struct dma_buf_phys_domain_map *map, bool killable)
 {
 	struct dma_buf *dmabuf = map->attach->dmabuf;
 	struct mem_cgroup *old;
@@ -109,7 +142,7 @@ static int phys_domain_fill(struct dma_buf_phys_domain_map *map)
 		return ret;
 
 	old = set_active_memcg(map->memcg);
-	ret = phys_domain_map_runs(map);
+	ret = phys_domain_map_runs(map, killable);
 	set_active_memcg(old);
 	if (ret)
 		goto err_put;
@@ -163,9 +196,9 @@ void phys_domain_refill_all(struct dma_buf_phys_attachment *attach)
 	list_for_each_entry(map, &attach->domain_maps, node) {
 		if (map->live)
 			continue;
-		ret = phys_domain_fill(map);
+		ret = phys_domain_fill(map, false);
 		if (ret)
-			pr_warn_ratelimited("%s ino %lu: %s of %s[%d] stays unmapped after restore: offset %#llx length %#llx: %pe\n",
+			pr_warn_ratelimited("%s ino %llu: %s of %s[%d] stays unmapped after restore: offset %#llx length %#llx: %pe\n",
 					    attach->dmabuf->exp_name,
 					    to_phys(attach->dmabuf)->ino,
 					    attach->ops->name,
@@ -177,10 +210,10 @@ void phys_domain_refill_all(struct dma_buf_phys_attachment *attach)
 
 /* What can be known of the request before the memory is looked at. */
 static int phys_domain_check(struct dma_buf_phys_attachment *attach,
-			     const struct iommu_domain *domain, u64 iova,
-			     u64 offset, u64 len)
+			     const struct iommu_domain *domain,
+			     unsigned long iova, u64 offset, u64 len)
 {
-	u64 last;
+	unsigned long last;
 
 	if (WARN_ON(!(attach->views & DMA_BUF_PHYS_VIEW_DOMAIN)))
 		return -EINVAL;
@@ -188,7 +221,7 @@ static int phys_domain_check(struct dma_buf_phys_attachment *attach,
 		return -EINVAL;
 	if (!IS_ALIGNED(iova | offset | len, phys_domain_granule(domain)))
 		return -EINVAL;
-	if (check_add_overflow(iova, len - 1, &last))
+	if (!len || check_add_overflow(iova, len - 1, &last))
 		return -EINVAL;
 	return phys_slice_check(attach->dmabuf, offset, len);
 }
@@ -212,13 +245,15 @@ static int phys_domain_check(struct dma_buf_phys_attachment *attach,
  *
  * Context: &dma_buf.resv held. The address range in @domain is unused.
  * Return: 0; -EINVAL if the slice is empty, ends behind the buffer, or does not
- * fit the domain's granule; -ENOMEM; -EINTR or -ERESTARTSYS if a signal ended
- * the wait; or what the IOMMU driver returned. On error nothing is mapped.
+ * fit the domain's granule, if @iova wraps, if the domain does not translate,
+ * or if the exporter handed out a bad list; -ENOMEM; -EINTR or -ERESTARTSYS if
+ * a signal ended the wait or the work; or what the exporter's get_ranges() or
+ * the IOMMU driver returned. On error nothing is mapped.
  */
 int dma_buf_phys_map_domain(struct dma_buf_phys_attachment *attach,
 			    struct dma_buf_phys_domain_map *map,
-			    struct iommu_domain *domain, u64 iova, u64 offset,
-			    u64 len, int prot, bool small_pages)
+			    struct iommu_domain *domain, unsigned long iova,
+			    u64 offset, u64 len, int prot, bool small_pages)
 {
 	struct dma_buf *dmabuf = attach->dmabuf;
 	int ret;
@@ -243,7 +278,7 @@ int dma_buf_phys_map_domain(struct dma_buf_phys_attachment *attach,
 	if (phys_is_live(dmabuf)) {
 		ret = phys_wait_kernel_fences(dmabuf);
 		if (!ret)
-			ret = phys_domain_fill(map);
+			ret = phys_domain_fill(map, true);
 		if (ret)
 			goto err_put;
 	}

@@ -27,6 +27,8 @@ void phys_refuse(struct dma_buf *dmabuf, struct device *importer,
 
 /* dma-buf-phys-ranges.c */
 int phys_ranges_check(const struct dma_buf_phys_ranges *ranges, size_t size);
+int phys_ranges_peek(struct dma_buf *dmabuf,
+		     struct dma_buf_phys_ranges *ranges);
 int phys_ranges_get(struct dma_buf *dmabuf, struct dma_buf_phys_ranges *ranges);
 void phys_ranges_put(struct dma_buf *dmabuf,
 		     struct dma_buf_phys_ranges *ranges);

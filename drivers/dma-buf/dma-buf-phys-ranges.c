@@ -19,11 +19,11 @@
 
 static int phys_range_check(const struct phys_vec *vec, size_t *sum)
 {
-	phys_addr_t last;
+	phys_addr_t end;
 
 	if (!vec->len || !PAGE_ALIGNED(vec->paddr) || !PAGE_ALIGNED(vec->len))
 		return -EINVAL;
-	if (check_add_overflow(vec->paddr, vec->len - 1, &last))
+	if (check_add_overflow(vec->paddr, vec->len, &end))
 		return -EINVAL;
 	if (check_add_overflow(*sum, vec->len, sum))
 		return -EINVAL;
@@ -40,7 +40,6 @@ static int phys_range_check(const struct phys_vec *vec, size_t *sum)
  * aligned or wraps, if the lengths do not sum up to @size, or if kind and
  * provider do not fit.
  */
-VISIBLE_IF_KUNIT
 int phys_ranges_check(const struct dma_buf_phys_ranges *ranges, size_t size)
 {
 	size_t sum = 0;
@@ -62,18 +61,20 @@ int phys_ranges_check(const struct dma_buf_phys_ranges *ranges, size_t size)
 EXPORT_SYMBOL_IF_KUNIT(phys_ranges_check);
 
 /**
- * phys_ranges_get - borrow the ranges of a live buffer
+ * phys_ranges_peek - borrow the ranges of a buffer that is not revoked
  * @dmabuf: a phys dma-buf
  * @ranges: filled in; give back with phys_ranges_put()
  *
- * A list that is fixed for the life of the buffer is validated the first time,
- * any other each time.
+ * They may be looked at, but mapped only while the buffer is live. A list that
+ * is fixed for the life of the buffer is validated the first time, any other
+ * each time.
  *
  * Context: &dma_buf.resv held, may sleep.
- * Return: 0, -ENODEV if the buffer is suspended or revoked, -EINVAL if the
- * exporter handed out a bad list, or what its get_ranges() returned.
+ * Return: 0, -ENODEV if the buffer is revoked, -EINVAL if the exporter handed
+ * out a bad list, or what its get_ranges() returned.
  */
-int phys_ranges_get(struct dma_buf *dmabuf, struct dma_buf_phys_ranges *ranges)
+int phys_ranges_peek(struct dma_buf *dmabuf,
+		     struct dma_buf_phys_ranges *ranges)
 {
 	const struct dma_buf_phys_ops *ops =
 		container_of(dmabuf->ops, struct dma_buf_phys_ops, ops);
@@ -82,7 +83,7 @@ int phys_ranges_get(struct dma_buf *dmabuf, struct dma_buf_phys_ranges *ranges)
 
 	dma_resv_assert_held(dmabuf->resv);
 
-	if (!phys_is_live(dmabuf))
+	if (phys->revoked)
 		return -ENODEV;
 
 	ret = ops->get_ranges(dmabuf, ranges);
@@ -102,6 +103,22 @@ err_put:
 			   dmabuf->exp_name);
 	phys_ranges_put(dmabuf, ranges);
 	return ret;
+}
+
+/**
+ * phys_ranges_get - borrow the ranges of a live buffer, to map them
+ * @dmabuf: a phys dma-buf
+ * @ranges: filled in; give back with phys_ranges_put()
+ *
+ * Context: &dma_buf.resv held, may sleep.
+ * Return: 0, -ENODEV if the buffer is suspended or revoked, or as
+ * phys_ranges_peek().
+ */
+int phys_ranges_get(struct dma_buf *dmabuf, struct dma_buf_phys_ranges *ranges)
+{
+	if (!phys_is_live(dmabuf))
+		return -ENODEV;
+	return phys_ranges_peek(dmabuf, ranges);
 }
 
 /**
@@ -149,7 +166,6 @@ int phys_slice_check(const struct dma_buf *dmabuf, u64 offset, u64 len)
  *
  * Context: any.
  */
-VISIBLE_IF_KUNIT
 void phys_cursor_start(struct dma_buf_phys_cursor *cursor,
 		       const struct dma_buf_phys_ranges *ranges, u64 offset,
 		       u64 len)
@@ -192,7 +208,6 @@ static size_t phys_cursor_take(struct dma_buf_phys_cursor *cursor)
  * Context: any.
  * Return: false, with @run unchanged, once the slice is exhausted.
  */
-VISIBLE_IF_KUNIT
 bool phys_cursor_next(struct dma_buf_phys_cursor *cursor, struct phys_vec *run)
 {
 	const struct phys_vec *vec = cursor->ranges->vec;

@@ -166,11 +166,18 @@ void dma_buf_phys_init(struct dma_buf_phys *phys, unsigned long suspended)
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_init, "DMA_BUF");
 
+/*
+ * Scatterlists that the exporter makes by itself are not on the books, so it
+ * cannot promise that they are gone.
+ */
 static bool phys_ops_complete(const struct dma_buf_phys_ops *ops)
 {
+	bool map = ops->ops.map_dma_buf == dma_buf_phys_map_dma_buf;
+	bool unmap = ops->ops.unmap_dma_buf == dma_buf_phys_unmap_dma_buf;
+
 	return ops->ops.attach == dma_buf_phys_attach &&
 	       ops->ops.detach == dma_buf_phys_detach && ops->get_ranges &&
-	       !ops->ops.vmap;
+	       !ops->ops.vmap && map == unmap && (map || !ops->may_revoke);
 }
 
 /**
@@ -240,6 +247,8 @@ static void phys_thunk_invalidate(struct dma_buf_attachment *attach)
 {
 	struct dma_buf_phys_attachment *importer = attach->importer_priv;
 
+	/* May come before dma_buf_phys_importer_attach() knows it. */
+	importer->attach = attach;
 	phys_domain_unmap_all(importer);
 	if (importer->ops->invalidate)
 		importer->ops->invalidate(importer);
@@ -287,30 +296,39 @@ to_holder(const struct dma_buf_attachment *attach)
 	return phys_owns_sgt(attach->dmabuf) ? attach->priv : NULL;
 }
 
+static int phys_check_importer(struct dma_buf *dmabuf,
+			       struct dma_buf_attachment *attach,
+			       const struct dma_buf_phys_ranges *ranges)
+{
+	struct dma_buf_phys_attachment *importer = to_importer(attach);
+
+	if (to_phys_ops(dmabuf)->may_revoke &&
+	    !dma_buf_attach_revocable(attach)) {
+		phys_refuse(dmabuf, attach->dev, ranges,
+			    "importer cannot stop when the memory is revoked");
+		return -EOPNOTSUPP;
+	}
+	if (ranges->kind == DMA_BUF_PHYS_MMIO && !attach->peer2peer) {
+		phys_refuse(dmabuf, attach->dev, ranges,
+			    "importer does not handle peer-to-peer memory");
+		return -EOPNOTSUPP;
+	}
+	if (importer && !(importer->views & DMA_BUF_PHYS_VIEW_DMA))
+		return 0;
+	return phys_dma_reachable(dmabuf, attach->dev, ranges);
+}
+
 /* Whether the memory and this importer fit, as far as can be known now. */
 static int phys_check_fit(struct dma_buf *dmabuf,
 			  struct dma_buf_attachment *attach)
 {
-	struct dma_buf_phys_attachment *importer = to_importer(attach);
 	struct dma_buf_phys_ranges ranges;
 	int ret;
 
-	dma_resv_assert_held(dmabuf->resv);
-
-	/* Suspended memory cannot be looked at; map will decide. */
-	if (!phys_is_live(dmabuf))
-		return to_phys(dmabuf)->revoked ? -ENODEV : 0;
-
-	ret = phys_ranges_get(dmabuf, &ranges);
+	ret = phys_ranges_peek(dmabuf, &ranges);
 	if (ret)
 		return ret;
-	if (ranges.kind == DMA_BUF_PHYS_MMIO && !attach->peer2peer) {
-		phys_refuse(dmabuf, attach->dev, &ranges,
-			    "importer does not handle peer-to-peer memory");
-		ret = -EOPNOTSUPP;
-	} else if (!importer || importer->views & DMA_BUF_PHYS_VIEW_DMA) {
-		ret = phys_dma_reachable(dmabuf, attach->dev, &ranges);
-	}
+	ret = phys_check_importer(dmabuf, attach, &ranges);
 	phys_ranges_put(dmabuf, &ranges);
 	return ret;
 }
@@ -320,44 +338,32 @@ static int phys_check_fit(struct dma_buf *dmabuf,
  * @dmabuf: the buffer
  * @attach: the new attachment
  *
- * The address of this function marks the class.
+ * The address of this function marks the class. Where the class makes the
+ * scatterlist, &dma_buf_attachment.priv is the class's.
  *
  * Context: called by dma_buf_dynamic_attach(), without &dma_buf.resv.
  * Return: 0, -ENODEV if the buffer is revoked, -EOPNOTSUPP if importer and
- * memory do not fit (the log has the reason), -ENOMEM, or what the exporter's
- * own check returned.
+ * memory do not fit (the log has the reason), -EINVAL if the exporter handed
+ * out a bad list of ranges, -ENOMEM, or what its get_ranges() returned.
  */
 int dma_buf_phys_attach(struct dma_buf *dmabuf,
 			struct dma_buf_attachment *attach)
 {
-	const struct dma_buf_phys_ops *ops = to_phys_ops(dmabuf);
 	struct dma_buf_phys_holder *holder;
 	int ret;
-
-	if (ops->may_revoke && !dma_buf_attach_revocable(attach)) {
-		phys_refuse(dmabuf, attach->dev, NULL,
-			    "importer cannot stop when the memory is revoked");
-		return -EOPNOTSUPP;
-	}
 
 	dma_resv_lock(dmabuf->resv, NULL);
 	ret = phys_check_fit(dmabuf, attach);
 	dma_resv_unlock(dmabuf->resv);
-	if (ret)
+	if (ret || !phys_owns_sgt(dmabuf) || to_importer(attach))
 		return ret;
 
-	if (phys_owns_sgt(dmabuf) && !to_importer(attach)) {
-		holder = kzalloc_obj(*holder, GFP_KERNEL_ACCOUNT);
-		if (!holder)
-			return -ENOMEM;
-		phys_holder_init(holder);
-		attach->priv = holder;
-	}
-
-	ret = ops->attach ? ops->attach(dmabuf, attach) : 0;
-	if (ret && phys_owns_sgt(dmabuf))
-		kfree(attach->priv);
-	return ret;
+	holder = kzalloc_obj(*holder, GFP_KERNEL_ACCOUNT);
+	if (!holder)
+		return -ENOMEM;
+	phys_holder_init(holder);
+	attach->priv = holder;
+	return 0;
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_attach, "DMA_BUF");
 
@@ -365,8 +371,6 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_attach, "DMA_BUF");
  * dma_buf_phys_detach - &dma_buf_ops.detach of every exporter of the class
  * @dmabuf: the buffer
  * @attach: the attachment that goes
- *
- * An exporter with a detach of its own calls this from it.
  *
  * Context: called by dma_buf_detach(), without &dma_buf.resv. Any state.
  */
@@ -401,9 +405,9 @@ phys_pick_thunk(unsigned int views, const struct dma_buf_phys_importer_ops *ops)
  *
  * Context: process context, without &dma_buf.resv.
  * Return: the attachment, or an ERR_PTR: -EINVAL if @views is empty or unknown,
- * -ENODEV if the buffer is revoked, -EOPNOTSUPP if the buffer cannot give these
- * views to this importer (the log has the reason), -ENOMEM, or what an exporter
- * outside the class returned.
+ * -EOPNOTSUPP if a domain view is wanted of a buffer that is not of the class;
+ * or as dma_buf_phys_attach(), or what the attach of an exporter outside the
+ * class returned.
  */
 struct dma_buf_phys_attachment *
 dma_buf_phys_importer_attach(struct dma_buf *dmabuf, struct device *dev,
@@ -467,7 +471,8 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_importer_detach, "DMA_BUF");
  * dma_buf_phys_pin - keep the memory where it is
  * @attach: the attachment
  *
- * A pinned buffer is not moved, but may still be suspended or revoked.
+ * A pinned buffer is not moved, but may still be suspended or revoked. An
+ * importer without invalidate() must pin before it maps.
  *
  * Context: &dma_buf.resv held.
  * Return: 0, -ENODEV if the buffer is suspended or revoked, or what the
@@ -475,11 +480,16 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_importer_detach, "DMA_BUF");
  */
 int dma_buf_phys_pin(struct dma_buf_phys_attachment *attach)
 {
+	int ret;
+
 	dma_resv_assert_held(attach->dmabuf->resv);
 
 	if (is_dma_buf_phys(attach->dmabuf) && !phys_is_live(attach->dmabuf))
 		return -ENODEV;
-	return dma_buf_pin(attach->attach);
+	ret = dma_buf_pin(attach->attach);
+	if (!ret)
+		attach->nr_pins++;
+	return ret;
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_pin, "DMA_BUF");
 
@@ -493,6 +503,7 @@ void dma_buf_phys_unpin(struct dma_buf_phys_attachment *attach)
 {
 	dma_resv_assert_held(attach->dmabuf->resv);
 
+	attach->nr_pins--;
 	dma_buf_unpin(attach->attach);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_unpin, "DMA_BUF");
@@ -510,7 +521,7 @@ static void phys_report_stall(struct dma_buf *dmabuf, unsigned int seconds)
 	struct dma_buf_attachment *attach;
 
 	dma_resv_lock(dmabuf->resv, NULL);
-	pr_warn("%s ino %lu: waiting %u s for %u mappings%s\n",
+	pr_warn("%s ino %llu: waiting %u s for %u mappings%s\n",
 		dmabuf->exp_name, phys->ino, seconds, phys->nr_maps,
 		dma_resv_test_signaled(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP) ?
 			"" : " and fences");
@@ -532,27 +543,53 @@ static void phys_report_stall(struct dma_buf *dmabuf, unsigned int seconds)
 	dma_resv_unlock(dmabuf->resv);
 }
 
-/* Both ways in which an importer says that it is done, for up to a second. */
-static bool phys_wait_second(struct dma_buf *dmabuf)
+/*
+ * The fences of all accesses that were under way when the views were
+ * invalidated. Later ones do not count: whoever holds the fd can add them for
+ * ever, and no access comes with them. Without memory for the array, wait for
+ * whatever is there.
+ */
+static struct dma_fence *phys_snapshot_fences(struct dma_buf *dmabuf)
+{
+	struct dma_fence *fence;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	if (dma_resv_get_singleton(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP,
+				   &fence))
+		return ERR_PTR(-ENOMEM);
+	return fence;
+}
+
+static bool phys_wait_fences(struct dma_buf *dmabuf, struct dma_fence *fence)
+{
+	if (IS_ERR(fence))
+		return dma_resv_wait_timeout(dmabuf->resv,
+					     DMA_RESV_USAGE_BOOKKEEP, false,
+					     HZ) > 0;
+	return !fence || dma_fence_wait_timeout(fence, false, HZ) > 0;
+}
+
+/* Both ways in which an importer says that it is done, each for up to 1 s. */
+static bool phys_wait_second(struct dma_buf *dmabuf, struct dma_fence *fence)
 {
 	struct dma_buf_phys *phys = to_phys(dmabuf);
 
-	return dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP,
-				     false, HZ) > 0 &&
-	       wait_event_timeout(phys->idle, !READ_ONCE(phys->nr_maps), HZ) &&
-	       dma_resv_test_signaled(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP);
+	return phys_wait_fences(dmabuf, fence) &&
+	       wait_event_timeout(phys->idle, !READ_ONCE(phys->nr_maps), HZ);
 }
 
 /*
  * Wait, never silently, until the memory cannot be reached any more. The state
  * must be such that no new mapping is made.
  */
-static void phys_wait_unreachable(struct dma_buf *dmabuf)
+static void phys_wait_unreachable(struct dma_buf *dmabuf,
+				  struct dma_fence *fence)
 {
 	unsigned long start = jiffies;
 	unsigned int seconds, said = 0;
 
-	while (!phys_wait_second(dmabuf)) {
+	while (!phys_wait_second(dmabuf, fence)) {
 		seconds = (jiffies - start) / HZ;
 		if (seconds >= 1 && seconds >= 2 * said) {
 			phys_report_stall(dmabuf, seconds);
@@ -571,6 +608,7 @@ static void phys_stop(struct dma_buf *dmabuf, unsigned long suspend,
 		      bool revoke)
 {
 	struct dma_buf_phys *phys = to_phys(dmabuf);
+	struct dma_fence *fence;
 	bool was_live;
 
 	might_sleep();
@@ -584,9 +622,12 @@ static void phys_stop(struct dma_buf *dmabuf, unsigned long suspend,
 	trace_dma_buf_phys_stop(phys);
 	if (was_live)
 		dma_buf_invalidate_mappings(dmabuf);
+	fence = phys_snapshot_fences(dmabuf);
 	dma_resv_unlock(dmabuf->resv);
 
-	phys_wait_unreachable(dmabuf);
+	phys_wait_unreachable(dmabuf, fence);
+	if (!IS_ERR(fence))
+		dma_fence_put(fence);
 }
 
 /**
@@ -596,7 +637,8 @@ static void phys_stop(struct dma_buf *dmabuf, unsigned long suspend,
  *
  * Once this returns, every mapping of every view is gone and no new one is
  * made before dma_buf_phys_restore(). Idempotent per reason. Waits for the
- * importers, and names in the log those that take longer than a second.
+ * importers, and names in the log those that take longer than a second. The
+ * exporter must not restore the same reason meanwhile.
  *
  * Context: process context, without &dma_buf.resv. Sleeps uninterruptibly.
  */
@@ -631,7 +673,7 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_revoke, "DMA_BUF");
  * If it was the last one and the buffer is not revoked, the memory is live
  * again: the core has refilled every domain view at its old address when this
  * returns. DMA views stay gone until their importers map again. Idempotent per
- * reason.
+ * reason. Not to be called while dma_buf_phys_suspend() waits for the same one.
  *
  * Context: process context, without &dma_buf.resv.
  */
@@ -711,7 +753,7 @@ static int phys_buffers_show(struct seq_file *s, void *unused)
 	list_for_each_entry(phys, &phys_buffers, node) {
 		dmabuf = phys->dmabuf;
 		dma_resv_lock(dmabuf->resv, NULL);
-		seq_printf(s, "buffer %lu exporter %s size %zu maps %u state ",
+		seq_printf(s, "buffer %llu exporter %s size %zu maps %u state ",
 			   phys->ino, dmabuf->exp_name,
 			   dmabuf->size, phys->nr_maps);
 		phys_show_state(s, phys);

@@ -39,7 +39,8 @@ enum dma_buf_phys_kind {
 /**
  * enum dma_buf_phys_reason - why a buffer is suspended
  * @DMA_BUF_PHYS_RESET: the device is being reset
- * @DMA_BUF_PHYS_POWER: the device is in a low power state
+ * @DMA_BUF_PHYS_POWER: the device is in a low power state, or its memory is
+ *	not ready for use yet
  * @DMA_BUF_PHYS_DECODE: the device does not decode memory accesses
  * @DMA_BUF_PHYS_OWNER: the owner of the device took the memory back
  *
@@ -87,13 +88,13 @@ struct dma_buf_phys_ranges {
  *	device memory also uses dma_buf_phys_map_dma_buf() and
  *	dma_buf_phys_unmap_dma_buf().
  * @may_revoke: the exporter suspends or revokes; importers that cannot stop
- *	when told to are refused
+ *	when told to are refused, and scatterlists are the class's
  * @get_ranges: hand out the ranges, called under &dma_buf.resv. What it hands
  *	out stays unchanged and valid until its own @put_ranges, across move,
- *	revoke and unbind. Never called once the buffer is revoked.
+ *	revoke and unbind. Called while the buffer is suspended, too, but not
+ *	once it is revoked.
  * @put_ranges: take one array back, called under &dma_buf.resv. May be NULL
  *	only if the array is fixed for the life of the dma-buf.
- * @attach: optional, the exporter's own check of an attachment
  */
 struct dma_buf_phys_ops {
 	struct dma_buf_ops ops;
@@ -102,8 +103,6 @@ struct dma_buf_phys_ops {
 			  struct dma_buf_phys_ranges *ranges);
 	void (*put_ranges)(struct dma_buf *dmabuf,
 			   struct dma_buf_phys_ranges *ranges);
-	int (*attach)(struct dma_buf *dmabuf,
-		      struct dma_buf_attachment *attach);
 };
 
 /**
@@ -114,7 +113,7 @@ struct dma_buf_phys_ops {
 struct dma_buf_phys {
 	/* private: */
 	struct dma_buf *dmabuf;		/* immutable once exported */
-	unsigned long ino;		/* same; tells buffers apart in the log */
+	u64 ino;			/* same; tells buffers apart in the log */
 	struct list_head node;		/* under phys_buffers_lock */
 	wait_queue_head_t idle;		/* woken when @nr_maps becomes 0 */
 
@@ -147,9 +146,11 @@ struct dma_buf_phys_attachment;
  * @invalidate: stop using every DMA view of this attachment, called under
  *	&dma_buf.resv. The importer may access the memory until the fences it
  *	left in &dma_buf.resv signal, and unmaps in bounded time without help
- *	from user space; a pinned importer unmaps here. May be NULL for an
- *	importer that uses domain views only (the core unmaps those itself), or
- *	that cannot stop (exporters that may revoke refuse it).
+ *	from user space; a pinned importer unmaps here. It may come before
+ *	dma_buf_phys_importer_attach() has returned, and again while nothing is
+ *	mapped. May be NULL for an importer that uses domain views only (the
+ *	core unmaps those itself), or that cannot stop: it must pin before it
+ *	maps, and exporters that may revoke refuse it.
  */
 struct dma_buf_phys_importer_ops {
 	const char *name;
@@ -166,10 +167,11 @@ struct dma_buf_phys_attachment {
 	void *priv;
 
 	/* private: */
-	struct dma_buf_attachment *attach;		/* immutable */
+	struct dma_buf_attachment *attach;		/* set once */
 	const struct dma_buf_phys_importer_ops *ops;	/* immutable */
 	unsigned int views;				/* immutable */
 	struct list_head domain_maps;			/* under dma_buf::resv */
+	unsigned int nr_pins;				/* under dma_buf::resv */
 	struct dma_buf_phys_holder holder;
 };
 
@@ -240,7 +242,7 @@ struct dma_buf_phys_domain_map {
 	struct dma_buf_phys_attachment *attach;
 	struct iommu_domain *domain;
 	struct mem_cgroup *memcg;	/* charged for the IOMMU's page tables */
-	u64 iova;
+	unsigned long iova;
 	u64 offset;
 	u64 len;
 	int prot;			/* IOMMU_READ, IOMMU_WRITE, .. */
@@ -293,8 +295,8 @@ bool dma_buf_phys_dma_iter_next(struct dma_buf_phys_dma_iter *iter);
 
 int dma_buf_phys_map_domain(struct dma_buf_phys_attachment *attach,
 			    struct dma_buf_phys_domain_map *map,
-			    struct iommu_domain *domain, u64 iova, u64 offset,
-			    u64 len, int prot, bool small_pages);
+			    struct iommu_domain *domain, unsigned long iova,
+			    u64 offset, u64 len, int prot, bool small_pages);
 void dma_buf_phys_unmap_domain(struct dma_buf_phys_domain_map *map);
 
 /**

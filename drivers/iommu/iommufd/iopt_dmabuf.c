@@ -153,8 +153,11 @@ int iopt_dmabuf_fill_domain(struct iopt_area *area, struct iopt_pages *pages,
 
 	lockdep_assert_held(&pages->mutex);
 
-	if (iopt_dmabuf_domain_refused(domain))
+	if (iopt_dmabuf_domain_refused(domain)) {
+		pr_info_ratelimited("iommufd: %s refused to a no-IOMMU domain: it shows physical addresses\n",
+				    attach->dmabuf->exp_name);
 		return -EOPNOTSUPP;
+	}
 
 	dmap = kzalloc_obj(*dmap, GFP_KERNEL_ACCOUNT);
 	if (!dmap)
@@ -214,19 +217,10 @@ void iopt_dmabuf_unfill_domain(struct iopt_area *area, struct iopt_pages *pages,
 	WARN_ON(true);
 }
 
-/**
- * iopt_dmabuf_unfill_domains - take an area out of every domain
- * @area: area backed by @pages
- * @pages: pages of a dma-buf
- *
- * Once this returns, no domain translates the area any more.
- */
-void iopt_dmabuf_unfill_domains(struct iopt_area *area,
-				struct iopt_pages *pages)
+static void iopt_dmabuf_unfill_domains(struct iopt_area *area,
+				       struct iopt_pages *pages)
 {
 	struct iopt_dmabuf_map *dmap, *next;
-
-	lockdep_assert_held(&pages->mutex);
 
 	list_for_each_entry_safe(dmap, next, &pages->dmabuf.maps, node)
 		if (dmap->area == area)

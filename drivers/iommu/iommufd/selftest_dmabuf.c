@@ -18,6 +18,7 @@ struct test_dmabuf {
 	struct dma_buf_phys phys;	/* dma_buf::priv points here */
 	struct phys_vec vec;
 	void *memory;
+	struct mutex state_lock;	/* held across suspend and restore */
 };
 
 static struct test_dmabuf *to_test_dmabuf(struct dma_buf *dmabuf)
@@ -78,6 +79,7 @@ static struct test_dmabuf *test_dmabuf_alloc(size_t length)
 	tbuf->vec.paddr = virt_to_phys(tbuf->memory);
 	tbuf->vec.len = length;
 	dma_buf_phys_init(&tbuf->phys, 0);
+	mutex_init(&tbuf->state_lock);
 	return tbuf;
 }
 
@@ -116,19 +118,25 @@ int iommufd_test_dmabuf_get(unsigned int open_flags, size_t length)
 /* Take the memory of a buffer of ours away for a while, or give it back. */
 int iommufd_test_dmabuf_revoke(int fd, bool revoked)
 {
+	struct test_dmabuf *tbuf;
 	struct dma_buf *dmabuf;
-	int rc = 0;
+	int rc = -EOPNOTSUPP;
 
 	dmabuf = dma_buf_get(fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-
 	if (dmabuf->ops != &test_dmabuf_ops.ops)
-		rc = -EOPNOTSUPP;
-	else if (revoked)
+		goto out_put;
+
+	tbuf = to_test_dmabuf(dmabuf);
+	mutex_lock(&tbuf->state_lock);
+	if (revoked)
 		dma_buf_phys_suspend(dmabuf, DMA_BUF_PHYS_OWNER);
 	else
 		dma_buf_phys_restore(dmabuf, DMA_BUF_PHYS_OWNER);
+	mutex_unlock(&tbuf->state_lock);
+	rc = 0;
+out_put:
 	dma_buf_put(dmabuf);
 	return rc;
 }

@@ -8,20 +8,23 @@
  * A device's buffers are on vfio_pci_core_device::dmabufs from export until
  * their release, or until the device is closed and they are revoked. While a
  * buffer is on the list it holds a registration of the device, so that the
- * device outlives it.
+ * device outlives it; and while dmabufs_lock is held, a buffer on the list is
+ * not freed, even if its last reference is gone.
  *
- * Two reasons suspend a device's buffers:
+ * Three reasons suspend a device's buffers:
  *
  *   DECODE	the memory cannot be reached: decoding is off, low power, or a
- *		VFIO reset is under way. Under memory_lock, which every path
- *		that changes it holds for writing.
+ *		VFIO reset is under way. Every path that changes it holds
+ *		memory_lock for writing.
  *   RESET	the PCI core resets the function, on behalf of VFIO or behind
  *		its back through sysfs. memory_lock may or may not be held.
+ *   POWER	the reset is over, but the memory is not ready for use yet.
  *
- * vfio_pci_core_device::dmabufs_suspended has the reasons that hold now, for
- * buffers yet to be exported. It and the list are under dmabufs_lock.
+ * vfio_pci_core_device::dmabufs_suspended has those of the last two that hold
+ * now, for buffers yet to be exported. It and the list are under dmabufs_lock.
  *
- * Lock order: memory_lock > dmabufs_lock > dma_buf::resv.
+ * Lock order: memory_lock > dmabufs_lock > dma_buf::resv
+ *				       > vfio_pci_dma_buf_vdev_lock
  */
 #include <linux/dma-buf-phys.h>
 #include <linux/dma-map-ops.h>
@@ -31,20 +34,26 @@
 
 MODULE_IMPORT_NS("DMA_BUF");
 
-/* Bounds what one call makes the kernel allocate: 2 MiB, charged to the caller. */
+/* Bounds what a buffer makes the kernel keep: 2 MiB, charged to the caller. */
 #define VFIO_PCI_DMABUF_MAX_RANGES	(1U << 17)
 
 struct vfio_pci_dma_buf {
 	struct dma_buf_phys phys;	/* dma_buf::priv points here */
 	struct dma_buf *dmabuf;		/* immutable */
 	struct list_head node;		/* in dmabufs, under dmabufs_lock */
-	struct vfio_pci_core_device *vdev; /* NULL once off the list */
+	struct vfio_pci_core_device *vdev; /* NULL once off the list, see below */
 
 	/* Immutable. @provider is valid until the buffer is revoked. */
 	struct p2pdma_provider *provider;
 	u32 nr_ranges;
 	struct phys_vec vec[] __counted_by(nr_ranges);
 };
+
+/*
+ * Guards vfio_pci_dma_buf::vdev for release, which comes without any lock of
+ * the device. Changed under both this and dmabufs_lock.
+ */
+static DEFINE_MUTEX(vfio_pci_dma_buf_vdev_lock);
 
 static struct vfio_pci_dma_buf *to_vfio_dma_buf(struct dma_buf *dmabuf)
 {
@@ -65,22 +74,48 @@ static int vfio_pci_dma_buf_get_ranges(struct dma_buf *dmabuf,
 	return 0;
 }
 
-/*
- * vfio_pci_dma_buf_cleanup() takes a buffer off the list only while it holds a
- * reference to its file, so only one of the two does it.
- */
+/* Take a buffer off its device's list. It may be the last to hold the device. */
+static void vfio_pci_dma_buf_unlink(struct vfio_pci_dma_buf *vbuf)
+{
+	struct vfio_pci_core_device *vdev = vbuf->vdev;
+
+	lockdep_assert_held(&vdev->dmabufs_lock);
+
+	list_del(&vbuf->node);
+	mutex_lock(&vfio_pci_dma_buf_vdev_lock);
+	vbuf->vdev = NULL;
+	mutex_unlock(&vfio_pci_dma_buf_vdev_lock);
+	vfio_device_put_registration(&vdev->vdev);
+}
+
+/* The device with a registration of its own, NULL if the buffer is off. */
+static struct vfio_pci_core_device *
+vfio_pci_dma_buf_get_vdev(struct vfio_pci_dma_buf *vbuf)
+{
+	struct vfio_pci_core_device *vdev;
+
+	mutex_lock(&vfio_pci_dma_buf_vdev_lock);
+	vdev = vbuf->vdev;
+	if (vdev && !vfio_device_try_get_registration(&vdev->vdev))
+		vdev = NULL;
+	mutex_unlock(&vfio_pci_dma_buf_vdev_lock);
+	return vdev;
+}
+
 static void vfio_pci_dma_buf_release(struct dma_buf *dmabuf)
 {
 	struct vfio_pci_dma_buf *vbuf = to_vfio_dma_buf(dmabuf);
-	struct vfio_pci_core_device *vdev = vbuf->vdev;
+	struct vfio_pci_core_device *vdev = vfio_pci_dma_buf_get_vdev(vbuf);
 
-	dma_buf_phys_fini(&vbuf->phys);
 	if (vdev) {
 		mutex_lock(&vdev->dmabufs_lock);
-		list_del(&vbuf->node);
+		/* vfio_pci_dma_buf_cleanup() may have been first. */
+		if (vbuf->vdev)
+			vfio_pci_dma_buf_unlink(vbuf);
 		mutex_unlock(&vdev->dmabufs_lock);
 		vfio_device_put_registration(&vdev->vdev);
 	}
+	dma_buf_phys_fini(&vbuf->phys);
 	kvfree(vbuf);
 }
 
@@ -212,6 +247,12 @@ vfio_pci_dma_buf_alloc(struct vfio_pci_core_device *vdev, u32 region_index,
 	return vbuf;
 }
 
+/* Under memory_lock. A device in low power may still have decoding enabled. */
+static bool vfio_pci_dma_buf_reachable(struct vfio_pci_core_device *vdev)
+{
+	return __vfio_pci_memory_enabled(vdev) && !vdev->pm_runtime_engaged;
+}
+
 /*
  * Export @vbuf and put it on the device's list, in the state the device is in.
  * On success dma_buf_put() frees it.
@@ -221,14 +262,16 @@ static int vfio_pci_dma_buf_publish(struct vfio_pci_core_device *vdev,
 				    int flags)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
+	unsigned long suspended;
 
 	lockdep_assert_held(&vdev->memory_lock);
 	lockdep_assert_held(&vdev->dmabufs_lock);
 
-	if (!__vfio_pci_memory_enabled(vdev))
-		vdev->dmabufs_suspended |= DMA_BUF_PHYS_DECODE;
+	suspended = vdev->dmabufs_suspended;
+	if (!vfio_pci_dma_buf_reachable(vdev))
+		suspended |= DMA_BUF_PHYS_DECODE;
 
-	dma_buf_phys_init(&vbuf->phys, vdev->dmabufs_suspended);
+	dma_buf_phys_init(&vbuf->phys, suspended);
 	info.ops = &vfio_pci_dma_buf_ops.ops;
 	info.size = size;
 	info.flags = flags;
@@ -310,22 +353,21 @@ int vfio_pci_core_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
 	    IS_ERR(vfio_pci_core_get_iomap(vdev, get.region_index)))
 		return -ENODEV;
 
-	ranges = vmemdup_array_user(&arg->dma_ranges, get.nr_ranges,
-				    sizeof(*ranges));
-	if (IS_ERR(ranges))
-		return PTR_ERR(ranges);
+	ranges = kvmalloc_objs(*ranges, get.nr_ranges, GFP_KERNEL_ACCOUNT);
+	if (!ranges)
+		return -ENOMEM;
 
-	ret = vfio_pci_dma_buf_check(ranges, get.nr_ranges, &size);
+	ret = -EFAULT;
+	if (!copy_from_user(ranges, &arg->dma_ranges,
+			    array_size(get.nr_ranges, sizeof(*ranges))))
+		ret = vfio_pci_dma_buf_check(ranges, get.nr_ranges, &size);
 	if (!ret)
 		ret = vfio_pci_dma_buf_export(vdev, &get, ranges, size);
 	kvfree(ranges);
 	return ret;
 }
 
-/*
- * Suspend every buffer of the device, or restore it. One whose last reference
- * is gone has no views, its release waits for dmabufs_lock.
- */
+/* Suspend every buffer of the device, or restore it. */
 static void vfio_pci_dma_buf_set(struct vfio_pci_core_device *vdev,
 				 enum dma_buf_phys_reason reason, bool suspend)
 {
@@ -333,23 +375,26 @@ static void vfio_pci_dma_buf_set(struct vfio_pci_core_device *vdev,
 
 	lockdep_assert_held(&vdev->dmabufs_lock);
 
-	if (!suspend && !(vdev->dmabufs_suspended & reason))
-		return;
-
-	if (suspend)
-		vdev->dmabufs_suspended |= reason;
-	else
-		vdev->dmabufs_suspended &= ~reason;
-
 	list_for_each_entry(vbuf, &vdev->dmabufs, node) {
-		if (!get_file_active(&vbuf->dmabuf->file))
-			continue;
 		if (suspend)
 			dma_buf_phys_suspend(vbuf->dmabuf, reason);
 		else
 			dma_buf_phys_restore(vbuf->dmabuf, reason);
-		fput(vbuf->dmabuf->file);
 	}
+}
+
+/* The same for a reason that buffers yet to be exported must know of. */
+static void vfio_pci_dma_buf_set_device(struct vfio_pci_core_device *vdev,
+					enum dma_buf_phys_reason reason,
+					bool suspend)
+{
+	mutex_lock(&vdev->dmabufs_lock);
+	if (suspend)
+		vdev->dmabufs_suspended |= reason;
+	else
+		vdev->dmabufs_suspended &= ~reason;
+	vfio_pci_dma_buf_set(vdev, reason, suspend);
+	mutex_unlock(&vdev->dmabufs_lock);
 }
 
 /**
@@ -364,6 +409,10 @@ static void vfio_pci_dma_buf_set(struct vfio_pci_core_device *vdev,
 void vfio_pci_dma_buf_move(struct vfio_pci_core_device *vdev, bool revoked)
 {
 	lockdep_assert_held_write(&vdev->memory_lock);
+
+	/* Callers look at the decode bit only. */
+	if (!revoked && !vfio_pci_dma_buf_reachable(vdev))
+		return;
 
 	mutex_lock(&vdev->dmabufs_lock);
 	vfio_pci_dma_buf_set(vdev, DMA_BUF_PHYS_DECODE, revoked);
@@ -382,32 +431,43 @@ void vfio_pci_dma_buf_move(struct vfio_pci_core_device *vdev, bool revoked)
  */
 void vfio_pci_core_reset_prepare(struct pci_dev *pdev)
 {
-	struct vfio_pci_core_device *vdev = dev_get_drvdata(&pdev->dev);
-
-	mutex_lock(&vdev->dmabufs_lock);
-	vfio_pci_dma_buf_set(vdev, DMA_BUF_PHYS_RESET, true);
-	mutex_unlock(&vdev->dmabufs_lock);
+	vfio_pci_dma_buf_set_device(dev_get_drvdata(&pdev->dev),
+				    DMA_BUF_PHYS_RESET, true);
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_reset_prepare);
 
 /**
- * vfio_pci_core_reset_done - the reset is over and the BARs may be used
+ * vfio_pci_core_reset_done - the reset is over
  * @pdev: a device bound to VFIO
  *
- * For &pci_error_handlers.reset_done of every VFIO PCI driver whose memory is
- * ready at that time; others call it once theirs is.
+ * For &pci_error_handlers.reset_done of every VFIO PCI driver. If the memory is
+ * not ready for use yet, call vfio_pci_core_memory_ready() before.
  *
  * Context: process context, memory_lock held or not.
  */
 void vfio_pci_core_reset_done(struct pci_dev *pdev)
 {
-	struct vfio_pci_core_device *vdev = dev_get_drvdata(&pdev->dev);
-
-	mutex_lock(&vdev->dmabufs_lock);
-	vfio_pci_dma_buf_set(vdev, DMA_BUF_PHYS_RESET, false);
-	mutex_unlock(&vdev->dmabufs_lock);
+	vfio_pci_dma_buf_set_device(dev_get_drvdata(&pdev->dev),
+				    DMA_BUF_PHYS_RESET, false);
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_reset_done);
+
+/**
+ * vfio_pci_core_memory_ready - a device's memory can be used, or not yet
+ * @vdev: the device
+ * @ready: whether it can be used
+ *
+ * For drivers of devices whose memory takes a while to become ready. Once this
+ * returns with @ready false, no importer reaches the memory.
+ *
+ * Context: process context, memory_lock held or not. Waits for the importers
+ * unless @ready.
+ */
+void vfio_pci_core_memory_ready(struct vfio_pci_core_device *vdev, bool ready)
+{
+	vfio_pci_dma_buf_set_device(vdev, DMA_BUF_PHYS_POWER, !ready);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_memory_ready);
 
 /**
  * vfio_pci_dma_buf_cleanup - the device is being closed
@@ -424,14 +484,8 @@ void vfio_pci_dma_buf_cleanup(struct vfio_pci_core_device *vdev)
 
 	mutex_lock(&vdev->dmabufs_lock);
 	list_for_each_entry_safe(vbuf, next, &vdev->dmabufs, node) {
-		if (!get_file_active(&vbuf->dmabuf->file))
-			continue;
 		dma_buf_phys_revoke(vbuf->dmabuf);
-		list_del(&vbuf->node);
-		vbuf->vdev = NULL;
-		vfio_device_put_registration(&vdev->vdev);
-		fput(vbuf->dmabuf->file);
+		vfio_pci_dma_buf_unlink(vbuf);
 	}
-	vdev->dmabufs_suspended &= DMA_BUF_PHYS_RESET;
 	mutex_unlock(&vdev->dmabufs_lock);
 }

@@ -15,7 +15,7 @@ DECLARE_EVENT_CLASS(dma_buf_phys_state,
 	TP_ARGS(phys),
 	TP_STRUCT__entry(
 		__string(exp_name, phys->dmabuf->exp_name)
-		__field(unsigned long, ino)
+		__field(u64, ino)
 		__field(unsigned long, suspended)
 		__field(bool, revoked)
 		__field(unsigned int, nr_maps)
@@ -27,7 +27,7 @@ DECLARE_EVENT_CLASS(dma_buf_phys_state,
 		__entry->revoked = phys->revoked;
 		__entry->nr_maps = phys->nr_maps;
 	),
-	TP_printk("exp_name=%s ino=%lu suspended=%s revoked=%d nr_maps=%u",
+	TP_printk("exp_name=%s ino=%llu suspended=%s revoked=%d nr_maps=%u",
 		  __get_str(exp_name), __entry->ino,
 		  __print_flags(__entry->suspended, "|",
 				{ DMA_BUF_PHYS_RESET, "reset" },
@@ -48,13 +48,13 @@ DEFINE_EVENT(dma_buf_phys_state, dma_buf_phys_restore,
 	TP_PROTO(const struct dma_buf_phys *phys), TP_ARGS(phys));
 
 DECLARE_EVENT_CLASS(dma_buf_phys_map,
-	TP_PROTO(unsigned long ino, const char *importer,
+	TP_PROTO(u64 ino, const char *importer,
 		 const char *view, u64 offset, u64 len),
 	TP_ARGS(ino, importer, view, offset, len),
 	TP_STRUCT__entry(
 		__string(importer, importer)
 		__string(view, view)
-		__field(unsigned long, ino)
+		__field(u64, ino)
 		__field(u64, offset)
 		__field(u64, len)
 	),
@@ -65,29 +65,29 @@ DECLARE_EVENT_CLASS(dma_buf_phys_map,
 		__entry->offset = offset;
 		__entry->len = len;
 	),
-	TP_printk("ino=%lu importer=%s view=%s offset=%#llx len=%#llx",
+	TP_printk("ino=%llu importer=%s view=%s offset=%#llx len=%#llx",
 		  __entry->ino, __get_str(importer), __get_str(view),
 		  __entry->offset, __entry->len)
 );
 
 DEFINE_EVENT(dma_buf_phys_map, dma_buf_phys_map,
-	TP_PROTO(unsigned long ino, const char *importer,
+	TP_PROTO(u64 ino, const char *importer,
 		 const char *view, u64 offset, u64 len),
 	TP_ARGS(ino, importer, view, offset, len));
 DEFINE_EVENT(dma_buf_phys_map, dma_buf_phys_unmap,
-	TP_PROTO(unsigned long ino, const char *importer,
+	TP_PROTO(u64 ino, const char *importer,
 		 const char *view, u64 offset, u64 len),
 	TP_ARGS(ino, importer, view, offset, len));
 
 TRACE_EVENT(dma_buf_phys_refuse,
-	TP_PROTO(unsigned long ino, const char *exporter,
+	TP_PROTO(u64 ino, const char *exporter,
 		 const char *importer, const char *reason),
 	TP_ARGS(ino, exporter, importer, reason),
 	TP_STRUCT__entry(
 		__string(exporter, exporter)
 		__string(importer, importer)
 		__string(reason, reason)
-		__field(unsigned long, ino)
+		__field(u64, ino)
 	),
 	TP_fast_assign(
 		__assign_str(exporter);
@@ -95,7 +95,7 @@ TRACE_EVENT(dma_buf_phys_refuse,
 		__assign_str(reason);
 		__entry->ino = ino;
 	),
-	TP_printk("ino=%lu exporter=%s importer=%s reason=\"%s\"",
+	TP_printk("ino=%llu exporter=%s importer=%s reason=\"%s\"",
 		  __entry->ino, __get_str(exporter), __get_str(importer),
 		  __get_str(reason))
 );
