@@ -17,7 +17,7 @@ setup:		## list and install the packages that are missing
 	@scripts/setup
 
 demo: setup	## what it is good for, in a guest
-	@scripts/demo
+	@scripts/play demo
 
 check: setup	## all tests; ONLY=<glob> some of them
 	@scripts/check
@@ -32,8 +32,8 @@ vm: setup	## RUN=<program> [ARGS=..] [DEBUG=1] [TOPOLOGY=<name>]: run it in the 
 lint: setup	## style and static checks of our files
 	@scripts/lint
 
-bench: setup	## the measurements
-	@scripts/later bench
+bench: setup	## the measurements; ONLY=<glob> some of them
+	@scripts/bench
 
 docs:		## the documentation, as HTML
 	@scripts/later docs

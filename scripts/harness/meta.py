@@ -9,6 +9,7 @@
   memory: 4G                            of the guest (2G)
   params: iommu=pt                      more kernel command line
   boot: own                             shares its boot with no other test
+  icount: yes                           guest time counts instructions (bench)
   leak: yes                             memory leak scan after it (debug kernel)
   needs: tests/guest/x.c demo/y.sh      more files, as /needs/x, /needs/y.sh
   selftest: iommu/iommufd               kernel selftests, as /selftests/iommu/iommufd
@@ -16,8 +17,8 @@
 import re
 
 DEFAULTS = {"summary": "", "flavour": "plain", "topology": "root", "tier": "check",
-            "timeout": "60", "memory": "2G", "params": "", "boot": "", "leak": "", "needs": "",
-            "selftest": ""}
+            "timeout": "60", "memory": "2G", "params": "", "boot": "", "icount": "", "leak": "",
+            "needs": "", "selftest": ""}
 LISTS = ("flavour", "topology", "needs", "selftest")
 
 

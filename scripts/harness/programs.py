@@ -99,7 +99,9 @@ def executable(path, out):
 
 
 def _run(command):
-    run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    clean = {name: value for name, value in os.environ.items()
+             if name not in ("DEBUG", "V", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    run = subprocess.run(command, env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     if run.returncode:
         raise Failed(f"{' '.join(map(str, command[:1]))} failed:\n{run.stdout}")

@@ -11,10 +11,10 @@
 #include <linux/types.h>
 
 #define attribute(x)	__attribute__((x))
-#define __printf(a, b)	attribute(format(gnu_printf, a, b))
+#define like_printf	attribute(format(gnu_printf, 1, 2))
 
 /* Print "# <sentence>", which TAP takes for a comment, and exit with 1. */
-noreturn void die(const char *fmt, ...) __printf(1, 2);
+noreturn void die(const char *fmt, ...) like_printf;
 
 /* CLOCK_MONOTONIC */
 __u64 now_us(void);
@@ -26,9 +26,9 @@ __u64 now_ms(void);
  * step_failed() adds the reason. steps_verdict() prints the last line and
  * returns the exit status.
  */
-void step_begin(const char *fmt, ...) __printf(1, 2);
+void step_begin(const char *fmt, ...) like_printf;
 bool step_ok(void);
-bool step_failed(const char *fmt, ...) __printf(1, 2);
+bool step_failed(const char *fmt, ...) like_printf;
 int steps_verdict(const char *name);
 
 #endif

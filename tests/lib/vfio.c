@@ -16,7 +16,7 @@
 
 #include "vfio.h"
 
-/* Opens /dev/vfio/devices/vfioN, N as sysfs says. */
+/* Opens /dev/vfio/devices/vfioN or noiommu-vfioN, N as sysfs says. */
 static int open_cdev(const char *name)
 {
 	char path[PATH_MAX];
@@ -29,7 +29,7 @@ static int open_cdev(const char *name)
 	if (!dir)
 		return -errno;
 	while ((entry = readdir(dir))) {
-		if (strncmp(entry->d_name, "vfio", 4))
+		if (!strstr(entry->d_name, "vfio"))
 			continue;
 		snprintf(path, sizeof(path), "/dev/vfio/devices/%.16s",
 			 entry->d_name);

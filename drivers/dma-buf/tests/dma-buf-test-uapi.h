@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * How user space talks to the test drivers. Not an ABI: it changes with them.
+ *
+ * Each device bound to a test driver has a character device of its own:
+ * DBT_IMPORTER_PATH or DBT_EXPORTER_PATH followed by the PCI address.
+ */
+#ifndef DMA_BUF_TEST_UAPI_H
+#define DMA_BUF_TEST_UAPI_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define DBT_IMPORTER_PATH	"/dev/dma-buf-test-importer-"
+#define DBT_EXPORTER_PATH	"/dev/dma-buf-test-exporter-"
+
+/* Importer: each open file is one importer, with one attachment at most. */
+
+/**
+ * struct dbt_attach - attach to a dma-buf
+ * @fd: the dma-buf
+ * @flags: how, a set of DBT_ATTACH_*
+ * @delay_ms: unmap so long after invalidate, 0: inside of it
+ * @pad: 0
+ */
+struct dbt_attach {
+	__s32 fd;
+	__u32 flags;
+	__u32 delay_ms;
+	__u32 pad;
+};
+
+#define DBT_ATTACH_CLASS		0x01		/* by dma-buf-phys */
+#define DBT_ATTACH_STATIC		0x02		/* by dma_buf_attach() */
+#define DBT_ATTACH_NO_PEER2PEER		0x04
+#define DBT_ATTACH_NO_INVALIDATE	0x08
+#define DBT_ATTACH_PIN			0x10
+#define DBT_ATTACH_FLAGS		0x1f
+
+/**
+ * struct dbt_map - map what is attached
+ * @offset: first byte
+ * @len: number of bytes, 0: all. Only %DBT_ATTACH_CLASS can map a part.
+ */
+struct dbt_map {
+	__u64 offset;
+	__u64 len;
+};
+
+/**
+ * struct dbt_transfer - let the device read or write
+ * @offset: first byte, counted from the start of the mapping
+ * @len: number of bytes
+ * @data: user space address of the data to write, or of where to put it
+ * @flags: a set of DBT_TRANSFER_*
+ * @pad: 0
+ *
+ * The ioctl returns the number of bytes done, which is less than @len if the
+ * mapping was taken away meanwhile, or -ENODEV if that is none.
+ */
+struct dbt_transfer {
+	__u64 offset;
+	__u64 len;
+	__u64 data;
+	__u32 flags;
+	__u32 pad;
+};
+
+#define DBT_TRANSFER_WRITE	0x01		/* into the dma-buf */
+#define DBT_TRANSFER_STALE	0x02		/* as if still mapped */
+#define DBT_TRANSFER_FLAGS	0x03
+
+/**
+ * struct dbt_state - what the importer has, filled in by the driver
+ * @addr: DMA address of the first byte of the last mapping
+ * @len: bytes mapped, 0 if there is no mapping
+ * @runs: pieces that the mapping consists of, 0 if there is none
+ * @invalidated: number of calls of invalidate since attach
+ */
+struct dbt_state {
+	__u64 addr;
+	__u64 len;
+	__u32 runs;
+	__u32 invalidated;
+};
+
+#define DBT_ATTACH	_IOW('D', 0x80, struct dbt_attach)
+#define DBT_DETACH	_IO('D', 0x81)
+#define DBT_MAP		_IOW('D', 0x82, struct dbt_map)
+#define DBT_UNMAP	_IO('D', 0x83)
+#define DBT_TRANSFER	_IOW('D', 0x84, struct dbt_transfer)
+#define DBT_STATE	_IOR('D', 0x85, struct dbt_state)
+
+/* The highest DMA address that the device can reach from now on. */
+#define DBT_SET_MASK	_IOW('D', 0x86, __u64)
+
+/* Exporter */
+
+struct dbt_range {
+	__u64 offset;
+	__u64 len;
+};
+
+/**
+ * struct dbt_export - export ranges of the BAR as one dma-buf
+ * @ranges: user space address of an array of struct dbt_range
+ * @nr_ranges: number of entries in it
+ * @bar: number of the BAR
+ *
+ * The ioctl returns a file descriptor.
+ */
+struct dbt_export {
+	__u64 ranges;
+	__u32 nr_ranges;
+	__u32 bar;
+};
+
+#define DBT_EXPORT	_IOW('D', 0x90, struct dbt_export)
+
+#endif

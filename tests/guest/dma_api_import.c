@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A device driver imports what VFIO exports, through the DMA API.
+ *
+ * The importer is an edu device's own driver. As "unconverted" it knows
+ * scatterlists only: dma_buf_map_attachment() and the whole buffer. As "class"
+ * it knows dma-buf-phys and maps any slice, to the byte. Behind an IOMMU its
+ * addresses are IOVAs, below a switch bus addresses.
+ *
+ * flavour: plain debug
+ * topology: root virtio-iommu switch
+ * tier: check
+ * timeout: 480
+ * leak: yes
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "iommufd.h"
+#include "kmsg.h"
+#include "leaks.h"
+#include "report.h"
+#include "testdrv.h"
+
+#include "kselftest_harness.h"
+
+#define BAR		2
+#define PAGE		0x1000ULL
+#define WINDOW		0x100000ULL
+#define LIMIT		120	/* seconds per test */
+#define NR_MANY		64
+#define DELAY_MS	1800
+#define BLOCKS		8
+
+static const struct vfio_region_dma_range three_ranges[] = {
+	{ .offset = 0x24000, .length = 0x2000 },
+	{ .offset = 0x01000, .length = 0x3000 },
+	{ .offset = 0x12000, .length = 0x1000 },
+};
+
+static const struct layout one = { three_ranges, 1 };
+static const struct layout three = { three_ranges, 3 };
+
+static bool below_switch(void)
+{
+	const char *topology = getenv("TOPOLOGY");
+
+	return topology && !strcmp(topology, "switch");
+}
+
+/* Does an IOMMU translate what the device does? */
+static bool translated(const char *name)
+{
+	char type[32];
+
+	return !pci_read_attr(name, "iommu_group/type", type, sizeof(type)) &&
+	       !strncmp(type, "DMA", 3);
+}
+
+/* One page each, one page between each two, in an order of its own. */
+static struct layout many(struct vfio_region_dma_range ranges[NR_MANY])
+{
+	__u32 i;
+
+	for (i = 0; i < NR_MANY; i++)
+		ranges[i] = (struct vfio_region_dma_range){
+			.offset = (i * 27 % NR_MANY * 2 + 1) * PAGE,
+			.length = PAGE,
+		};
+	return (struct layout){ ranges, NR_MANY };
+}
+
+/* Where the PCI bus has the BAR; what the CPU uses on this machine. */
+static __u64 bar_address(const char *name)
+{
+	unsigned long long start = 0;
+	char path[128], line[128];
+	FILE *file;
+	int i;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource", name);
+	file = fopen(path, "r");
+	if (!file)
+		return 0;
+	/* One line per BAR: start, end, flags. */
+	for (i = 0; i <= BAR && fgets(line, sizeof(line), file); i++)
+		start = strtoull(line, NULL, 16);
+	fclose(file);
+	return start;
+}
+
+FIXTURE(import)
+{
+	int iommufd;
+	int importer;
+	int dmabuf;
+	int kmsg;
+	struct vfio_dev exporter;
+	struct bar bar;
+	char name[PCI_NAME_LEN];	/* of the importer */
+};
+
+FIXTURE_VARIANT(import)
+{
+	__u32 flags;
+	const char *shown_as;		/* in the kernel log */
+};
+
+FIXTURE_VARIANT_ADD(import, unconverted)
+{
+	.flags = DBT_ATTACH_PIN,
+	.shown_as = "test_importer_invalidate",
+};
+
+FIXTURE_VARIANT_ADD(import, class)
+{
+	.flags = DBT_ATTACH_CLASS,
+	.shown_as = "dma-buf-test-importer",
+};
+
+FIXTURE_SETUP(import)
+{
+	self->dmabuf = -1;
+	if (below_switch())
+		ASSERT_EQ(0, vfio_allow_noiommu());
+	self->kmsg = kmsg_open();
+	ASSERT_LE(0, self->kmsg);
+	self->iommufd = iommufd_open();
+	ASSERT_LE(0, self->iommufd);
+	self->importer = importer_open(0, self->name);
+	ASSERT_LE(0, self->importer);
+	ASSERT_EQ(0, vfio_open_id(&self->exporter, PCI_ID_IVSHMEM, 0,
+				  self->iommufd));
+	ASSERT_EQ(0, bar_open(&self->bar, &self->exporter, BAR, WINDOW));
+	bar_fill(&self->bar, 1);
+}
+
+FIXTURE_TEARDOWN(import)
+{
+	bar_close(&self->bar);
+	close(self->importer);
+	if (self->dmabuf >= 0)
+		close(self->dmabuf);
+	vfio_close(&self->exporter);
+	close(self->iommufd);
+	close(self->kmsg);
+	EXPECT_EQ(0, settle_dmabufs(0));
+	EXPECT_EQ(0, testdrv_release(self->name));
+}
+
+static int attach_to(int importer, struct vfio_dev *exporter, int *dmabuf,
+		     struct layout layout, __u32 flags, __u32 delay_ms)
+{
+	*dmabuf = vfio_export(exporter, BAR, layout.ranges, layout.nr);
+	if (*dmabuf < 0)
+		return *dmabuf;
+	return importer_attach(importer, *dmabuf, flags, delay_ms);
+}
+
+#define ATTACH(layout, delay_ms)					\
+	ASSERT_EQ(0, attach_to(self->importer, &self->exporter,		\
+			       &self->dmabuf, layout, variant->flags,	\
+			       delay_ms))
+
+#define ATTACH_AND_MAP(layout, delay_ms)				\
+	do {								\
+		ATTACH(layout, delay_ms);				\
+		ASSERT_EQ(0, importer_map_all(self->importer));		\
+	} while (0)
+
+#define EXPECT_MAPPED(bytes)						\
+	do {								\
+		struct dbt_state state_;				\
+									\
+		ASSERT_EQ(0, importer_state(self->importer, &state_));	\
+		EXPECT_EQ(bytes, state_.len);				\
+	} while (0)
+
+#define EXPECT_ARRIVES(layout)						\
+	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar,	\
+				      layout, 0, 0, PAGE))
+
+/*
+ * The importer has no mapping and cannot use it. Its device, told to write to
+ * where it was, finds nothing there: the caller looks at the BAR later. Without
+ * an IOMMU only the importer can see to that.
+ */
+static int mapping_is_gone(int importer, const char *name)
+{
+	struct dbt_state state;
+	__u8 data[PAGE];
+	int err;
+
+	pattern(data, sizeof(data), 77);
+	err = importer_state(importer, &state);
+	if (err)
+		return err;
+	if (state.len)
+		return -EBUSY;
+	if (importer_write(importer, 0, data, PAGE) != -ENODEV)
+		return -EIO;
+	if (translated(name) &&
+	    importer_write_stale(importer, 0, data, PAGE) != (ssize_t)PAGE)
+		return -EIO;
+	return 0;
+}
+
+TEST_F_TIMEOUT(import, one_range_arrives, LIMIT)
+{
+	ATTACH_AND_MAP(one, 0);
+	EXPECT_MAPPED(layout_size(one));
+	EXPECT_EQ(0, importer_all_arrives(self->importer, &self->bar, one));
+}
+
+TEST_F_TIMEOUT(import, three_ranges_arrive, LIMIT)
+{
+	ATTACH_AND_MAP(three, 0);
+	EXPECT_MAPPED(layout_size(three));
+	EXPECT_EQ(0, importer_all_arrives(self->importer, &self->bar, three));
+}
+
+TEST_F_TIMEOUT(import, many_ranges_arrive, LIMIT)
+{
+	struct vfio_region_dma_range ranges[NR_MANY];
+	struct layout layout = many(ranges);
+
+	ATTACH_AND_MAP(layout, 0);
+	EXPECT_EQ(0, importer_write_arrives(self->importer, &self->bar, layout,
+					    0, 0, layout_size(layout)));
+}
+
+TEST_F_TIMEOUT(import, address_is_of_the_right_kind, LIMIT)
+{
+	__u64 bar = bar_address(self->exporter.name);
+	struct dbt_state state;
+
+	ASSERT_NE(0, bar);
+	ATTACH_AND_MAP(three, 0);
+	ASSERT_EQ(0, importer_state(self->importer, &state));
+	if (translated(self->name)) {
+		EXPECT_EQ(1, state.runs);
+		EXPECT_NE(bar + three_ranges[0].offset, state.addr);
+	} else {
+		EXPECT_EQ(3, state.runs);
+		EXPECT_EQ(bar + three_ranges[0].offset, state.addr);
+	}
+}
+
+TEST_F_TIMEOUT(import, maps_again_and_again, LIMIT)
+{
+	int i;
+
+	ATTACH(three, 0);
+	for (i = 0; i < 1000; i++) {
+		ASSERT_EQ(0, importer_map_all(self->importer));
+		ASSERT_EQ(0, importer_unmap(self->importer));
+	}
+	EXPECT_EQ(0, importer_map_all(self->importer));
+	EXPECT_ARRIVES(three);
+}
+
+/* The class maps just the slice, the unconverted importer everything. */
+TEST_F_TIMEOUT(import, slices_arrive, LIMIT)
+{
+	const bool class = variant->flags & DBT_ATTACH_CLASS;
+	const __u64 size = layout_size(three);
+	const struct {
+		__u64 start, len;
+	} slices[] = {
+		{ 0, 1 },			/* first byte */
+		{ size - 1, 1 },		/* last byte */
+		{ 0x1fff, 1 },			/* last byte of a range */
+		{ 0x2000, 1 },			/* first byte of the next */
+		{ 0x1fff, 2 },			/* both */
+		{ 0x1801, 0x37fe },		/* parts of three ranges */
+		{ 0x2000, 0x3000 },		/* a range */
+		{ 0x0123, 0x0345 },		/* within one page */
+	};
+	unsigned int i;
+
+	ATTACH(three, 0);
+	for (i = 0; i < ARRAY_SIZE(slices); i++) {
+		const __u64 start = class ? slices[i].start : 0;
+		const __u64 len = class ? slices[i].len : 0;
+
+		ASSERT_EQ(0, importer_map(self->importer, start, len));
+		EXPECT_MAPPED(len ? len : size);
+		EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three,
+					      start, slices[i].start - start,
+					      slices[i].len));
+		ASSERT_EQ(0, importer_unmap(self->importer));
+	}
+	EXPECT_EQ(-EINVAL, importer_map(self->importer, size, 1));
+	EXPECT_EQ(-EINVAL, importer_map(self->importer, size - 1, 2));
+	EXPECT_EQ(-EINVAL, importer_map(self->importer, 1, ~0ULL));
+}
+
+TEST_F_TIMEOUT(import, memory_disable_ends_the_mapping, LIMIT)
+{
+	ATTACH_AND_MAP(three, 0);
+	EXPECT_ARRIVES(three);
+	ASSERT_EQ(0, vfio_set_memory(&self->exporter, false));
+	EXPECT_EQ(0, mapping_is_gone(self->importer, self->name));
+	EXPECT_EQ(-ENODEV, importer_map_all(self->importer));
+
+	ASSERT_EQ(0, vfio_set_memory(&self->exporter, true));
+	EXPECT_EQ(0, mapping_is_gone(self->importer, self->name));
+	EXPECT_EQ(0, bar_judge(&self->bar));
+	EXPECT_EQ(0, importer_map_all(self->importer));
+	EXPECT_ARRIVES(three);
+}
+
+TEST_F_TIMEOUT(import, reset_ends_the_mapping, LIMIT)
+{
+	struct dbt_state state;
+
+	ATTACH_AND_MAP(three, 0);
+	EXPECT_ARRIVES(three);
+	ASSERT_EQ(0, vfio_reset(&self->exporter));
+	ASSERT_EQ(0, importer_state(self->importer, &state));
+	EXPECT_LE(1, state.invalidated);
+	EXPECT_EQ(0, mapping_is_gone(self->importer, self->name));
+	EXPECT_EQ(0, bar_judge(&self->bar));
+	EXPECT_EQ(0, importer_map_all(self->importer));
+	EXPECT_ARRIVES(three);
+}
+
+struct long_write {
+	int importer;
+	ssize_t done;
+	__u8 data[BLOCKS * PAGE];
+};
+
+static void *do_long_write(void *arg)
+{
+	struct long_write *write = arg;
+
+	write->done = importer_write(write->importer, 0, write->data,
+				     sizeof(write->data));
+	return NULL;
+}
+
+/* Some blocks arrive, the one under way is waited for, the rest does not. */
+TEST_F_TIMEOUT(import, memory_disable_while_the_device_writes, LIMIT)
+{
+	const struct layout layout = {
+		&(struct vfio_region_dma_range){ 0x8000, BLOCKS * PAGE }, 1
+	};
+	struct long_write write = { .importer = self->importer };
+	pthread_t thread;
+
+	ATTACH_AND_MAP(layout, 0);
+	pattern(write.data, sizeof(write.data), 5);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, do_long_write, &write));
+	usleep(500000);
+	EXPECT_EQ(0, vfio_set_memory(&self->exporter, false));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, vfio_set_memory(&self->exporter, true));
+
+	EXPECT_LT(0, write.done);
+	EXPECT_GT(sizeof(write.data), write.done);
+	if (write.done > 0)
+		bar_note(&self->bar, layout, 0, write.data, write.done);
+	EXPECT_EQ(0, bar_judge(&self->bar));
+}
+
+TEST_F_TIMEOUT(import, close_revokes_for_good, LIMIT)
+{
+	__u8 data[PAGE] = {};
+
+	ATTACH_AND_MAP(three, 0);
+	EXPECT_ARRIVES(three);
+	bar_unmap(&self->bar);
+	vfio_close(&self->exporter);
+
+	EXPECT_MAPPED(0);
+	EXPECT_EQ(-ENODEV, importer_write(self->importer, 0, data, PAGE));
+	EXPECT_EQ(-ENODEV, importer_map_all(self->importer));
+	ASSERT_EQ(0, importer_detach(self->importer));
+	EXPECT_EQ(-ENODEV, importer_attach(self->importer, self->dmabuf,
+					   variant->flags, 0));
+}
+
+/* Suspend waits for a slow importer, and after a second the log names it. */
+TEST_F_TIMEOUT(import, slow_importer_is_waited_for, LIMIT)
+{
+	__u64 begin, took;
+
+	ATTACH_AND_MAP(three, DELAY_MS);
+	kmsg_drain(self->kmsg);
+	begin = now_ms();
+	EXPECT_EQ(0, vfio_set_memory(&self->exporter, false));
+	took = now_ms() - begin;
+	EXPECT_LE(DELAY_MS - 100, took);
+	EXPECT_GT(DELAY_MS + 2000, took);
+	EXPECT_MAPPED(0);
+	EXPECT_TRUE(kmsg_has(self->kmsg, variant->shown_as, self->name));
+	EXPECT_EQ(0, vfio_set_memory(&self->exporter, true));
+	EXPECT_EQ(0, importer_map_all(self->importer));
+	EXPECT_ARRIVES(three);
+}
+
+TEST_F_TIMEOUT(import, close_waits_for_a_slow_importer, LIMIT)
+{
+	__u64 begin = now_ms();
+
+	ATTACH_AND_MAP(three, DELAY_MS);
+	bar_unmap(&self->bar);
+	vfio_close(&self->exporter);
+	EXPECT_LE(DELAY_MS - 100, now_ms() - begin);
+	EXPECT_MAPPED(0);
+}
+
+TEST_F_TIMEOUT(import, two_importers_share_a_buffer, LIMIT)
+{
+	int second = importer_reopen(self->name);
+
+	ASSERT_LE(0, second);
+	ATTACH_AND_MAP(three, 0);
+	ASSERT_EQ(0, importer_attach(second, self->dmabuf, DBT_ATTACH_CLASS,
+				     0));
+	ASSERT_EQ(0, importer_map(second, 0x1fff, 2));
+	EXPECT_EQ(0, importer_arrives(second, &self->bar, three, 0x1fff, 0, 2));
+	EXPECT_ARRIVES(three);
+	EXPECT_EQ(0, vfio_set_memory(&self->exporter, false));
+	EXPECT_MAPPED(0);
+	EXPECT_EQ(0, vfio_set_memory(&self->exporter, true));
+	EXPECT_EQ(-ENODEV, importer_write(second, 0, "ab", 2));
+	EXPECT_EQ(0, importer_map(second, 0x1fff, 2));
+	EXPECT_EQ(0, importer_arrives(second, &self->bar, three, 0x1fff, 0, 2));
+	close(second);
+}
+
+/* Importers that could not stop are refused, and the log says why. */
+#define EXPECT_REFUSED(how, reason)					\
+	do {								\
+		kmsg_drain(self->kmsg);					\
+		EXPECT_EQ(-EOPNOTSUPP,					\
+			  importer_attach(self->importer, self->dmabuf,	\
+					  how, 0));			\
+		EXPECT_TRUE(kmsg_has(self->kmsg, self->name, reason));	\
+	} while (0)
+
+TEST_F_TIMEOUT(import, importer_that_cannot_stop_is_refused, LIMIT)
+{
+	const __u32 class = variant->flags & DBT_ATTACH_CLASS;
+
+	ATTACH(one, 0);
+	ASSERT_EQ(0, importer_detach(self->importer));
+	EXPECT_REFUSED(class | DBT_ATTACH_NO_INVALIDATE, "cannot stop");
+	if (!class) {
+		EXPECT_REFUSED(DBT_ATTACH_STATIC, "cannot stop");
+		EXPECT_REFUSED(DBT_ATTACH_NO_PEER2PEER, "peer-to-peer");
+	}
+	EXPECT_EQ(0, importer_attach(self->importer, self->dmabuf,
+				     variant->flags, 0));
+}
+
+TEST_HARNESS_MAIN

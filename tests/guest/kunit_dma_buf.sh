@@ -1,0 +1,10 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# The kernel's own KUnit tests of dma-buf keep their count.
+#
+# flavour: plain
+# topology: root
+# tier: check
+# timeout: 180
+# params: kunit.enable=1 kunit.autorun=1
+exec sh /lib/kunit.sh "38 cases, 50 with parameters" dmabuf_kunit

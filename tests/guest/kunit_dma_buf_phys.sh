@@ -1,0 +1,10 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# The KUnit tests of dma-buf-phys: ranges, states, domain view, DMA view.
+#
+# flavour: plain debug
+# topology: root
+# tier: check
+# timeout: 180
+# params: kunit.enable=1 kunit.autorun=1
+exec sh /lib/kunit.sh "52 cases, 262 with parameters" dma-buf-phys_kunit

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reproducers for mainline's dma_buf_phys_vec_to_sgt(), patches 0001 to 0003.
+ *
+ * The helper is used by a test exporter outside of the class, and what it maps
+ * is used by an edu device's own DMA engine. Each case but the ones about the
+ * class is red without one of the patches.
+ *
+ * flavour: plain debug
+ * topology: root virtio-iommu switch
+ * tier: check
+ * timeout: 240
+ * leak: yes
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kmsg.h"
+#include "leaks.h"
+#include "report.h"
+#include "testdrv.h"
+
+#include "kselftest_harness.h"
+
+#define BAR		2
+#define PAGE		0x1000ULL
+#define MIB		0x100000ULL
+#define WINDOW		(1 * MIB)
+#define LIMIT		120	/* seconds per test */
+#define NR_MANY		64
+#define NR_MAPS		3000
+
+/* I/O address space of 16 MiB, of which the first page cannot be had. */
+#define SMALL_MASK	(16 * MIB - 1)
+
+static const struct vfio_region_dma_range three_ranges[] = {
+	{ .offset = 0x24000, .length = 0x2000 },
+	{ .offset = 0x01000, .length = 0x3000 },
+	{ .offset = 0x12000, .length = 0x1000 },
+};
+
+/* Three ranges fit into the small I/O address space, the other thirteen not. */
+static const struct vfio_region_dma_range big_ranges[] = {
+	{ 0 * MIB, 4 * MIB }, { 4 * MIB, 4 * MIB }, { 8 * MIB, 4 * MIB },
+	{ 0 * MIB, 4 * MIB }, { 4 * MIB, 4 * MIB }, { 8 * MIB, 4 * MIB },
+	{ 0 * MIB, 4 * MIB }, { 4 * MIB, 4 * MIB }, { 8 * MIB, 4 * MIB },
+	{ 0 * MIB, 4 * MIB }, { 4 * MIB, 4 * MIB }, { 8 * MIB, 4 * MIB },
+	{ 0 * MIB, 4 * MIB }, { 4 * MIB, 4 * MIB }, { 8 * MIB, 4 * MIB },
+	{ 0 * MIB, 4 * MIB },
+};
+
+static const struct layout three = { three_ranges, 3 };
+static const struct layout fits = { big_ranges, 3 };
+static const struct layout too_big = { big_ranges, 16 };
+
+static bool has_iommu(void)
+{
+	const char *topology = getenv("TOPOLOGY");
+
+	return !topology || strcmp(topology, "switch");
+}
+
+/* One page each, one page between each two, in an order of its own. */
+static struct layout many(struct vfio_region_dma_range ranges[NR_MANY])
+{
+	__u32 i;
+
+	for (i = 0; i < NR_MANY; i++)
+		ranges[i] = (struct vfio_region_dma_range){
+			.offset = (i * 27 % NR_MANY * 2 + 1) * PAGE,
+			.length = PAGE,
+		};
+	return (struct layout){ ranges, NR_MANY };
+}
+
+/* Objects in all caches of kmalloc() for 32 bytes, or -errno. */
+static long count_kmalloc_32(void)
+{
+	long count = -ENOENT, active;
+	char line[256], name[64];
+	FILE *file;
+
+	file = fopen("/proc/slabinfo", "r");
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%63s %ld", name, &active) != 2 ||
+		    strncmp(name, "kmalloc-", 8) ||
+		    strcmp(name + strlen(name) - 3, "-32"))
+			continue;
+		count = count < 0 ? active : count + active;
+	}
+	fclose(file);
+	return count;
+}
+
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+#define DEBUGFS "/sys/kernel/debug/"
+
+/* Let every allocation fail that /proc/self/fail-nth asks for, silently. */
+static int prepare_faults(void)
+{
+	static const char * const settings[][2] = {
+		{ DEBUGFS "failslab/ignore-gfp-wait", "N" },
+		{ DEBUGFS "failslab/verbose", "0" },
+		{ DEBUGFS "fail_page_alloc/ignore-gfp-wait", "N" },
+		{ DEBUGFS "fail_page_alloc/min-order", "0" },
+		{ DEBUGFS "fail_page_alloc/verbose", "0" },
+	};
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < ARRAY_SIZE(settings); i++)
+		err = write_text(settings[i][0], settings[i][1]);
+	return err;
+}
+
+/* The file is opened early, because opening it allocates. */
+static int set_fail_nth(int file, unsigned int nth)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", nth);
+
+	return pwrite(file, text, len, 0) == len ? 0 : -errno;
+}
+
+/* Did the failure asked for happen? If not, forget it. */
+static bool fault_happened(int file)
+{
+	char text[16] = "";
+
+	if (pread(file, text, sizeof(text) - 1, 0) < 0)
+		die("read /proc/self/fail-nth: %s", strerror(errno));
+	if (set_fail_nth(file, 0))
+		die("write /proc/self/fail-nth: %s", strerror(errno));
+	return atoi(text) == 0;
+}
+
+FIXTURE(helper)
+{
+	int importer;
+	int exporter;
+	int dmabuf;
+	struct bar bar;
+	char importer_name[PCI_NAME_LEN];
+	char exporter_name[PCI_NAME_LEN];
+};
+
+FIXTURE_VARIANT(helper)
+{
+	__u32 flags;
+};
+
+FIXTURE_VARIANT_ADD(helper, old_importer)
+{
+};
+
+FIXTURE_VARIANT_ADD(helper, class_importer)
+{
+	.flags = DBT_ATTACH_CLASS,
+};
+
+FIXTURE_SETUP(helper)
+{
+	self->dmabuf = -1;
+	self->exporter = exporter_open(PCI_ID_IVSHMEM, self->exporter_name);
+	ASSERT_LE(0, self->exporter);
+	self->importer = importer_open(0, self->importer_name);
+	ASSERT_LE(0, self->importer);
+	ASSERT_EQ(0, bar_open_sysfs(&self->bar, self->exporter_name, BAR,
+				    WINDOW));
+	bar_fill(&self->bar, 1);
+}
+
+FIXTURE_TEARDOWN(helper)
+{
+	importer_set_mask(self->importer, ~0ULL);
+	bar_close(&self->bar);
+	close(self->importer);
+	if (self->dmabuf >= 0)
+		close(self->dmabuf);
+	close(self->exporter);
+	EXPECT_EQ(0, settle_dmabufs(0));
+	EXPECT_EQ(0, testdrv_release(self->importer_name));
+	EXPECT_EQ(0, testdrv_release(self->exporter_name));
+}
+
+static int attach_to(int importer, int exporter, int *dmabuf,
+		     struct layout layout, __u32 flags)
+{
+	*dmabuf = exporter_export(exporter, BAR, layout);
+	if (*dmabuf < 0)
+		return *dmabuf;
+	return importer_attach(importer, *dmabuf, flags, 0);
+}
+
+#define ATTACH(layout)						\
+	ASSERT_EQ(0, attach_to(self->importer, self->exporter,	\
+			       &self->dmabuf, layout, variant->flags))
+
+/* 0001 */
+TEST_F_TIMEOUT(helper, three_ranges_arrive, LIMIT)
+{
+	ATTACH(three);
+	ASSERT_EQ(0, importer_map_all(self->importer));
+	EXPECT_EQ(0, importer_all_arrives(self->importer, &self->bar, three));
+}
+
+/* 0001 */
+TEST_F_TIMEOUT(helper, many_ranges_arrive, LIMIT)
+{
+	struct vfio_region_dma_range ranges[NR_MANY];
+	struct layout layout = many(ranges);
+
+	ATTACH(layout);
+	ASSERT_EQ(0, importer_map_all(self->importer));
+	EXPECT_EQ(0, importer_write_arrives(self->importer, &self->bar, layout,
+					    0, 0, layout_size(layout)));
+}
+
+/* 0002 */
+TEST_F_TIMEOUT(helper, scatterlist_is_freed, LIMIT)
+{
+	long before, after;
+	int i;
+
+	ATTACH(((struct layout){ three_ranges, 1 }));
+	before = count_kmalloc_32();
+	ASSERT_LE(0, before);
+	for (i = 0; i < NR_MAPS; i++) {
+		ASSERT_EQ(0, importer_map_all(self->importer));
+		ASSERT_EQ(0, importer_unmap(self->importer));
+	}
+	after = count_kmalloc_32();
+	EXPECT_GT(before + NR_MAPS / 2, after)
+		TH_LOG("%ld objects of 32 bytes more after %d maps",
+		       after - before, NR_MAPS);
+}
+
+/*
+ * 0003: one range in the middle cannot be mapped. What mainline unmaps without
+ * having mapped it goes into a cache of free addresses, as address 0. The cache
+ * is emptied when an address cannot be had, which warns about those.
+ */
+TEST_F_TIMEOUT(helper, failure_unmaps_what_was_mapped, LIMIT)
+{
+	int kmsg, i;
+
+	if (!has_iommu())
+		SKIP(return, "mapping by bus address cannot fail");
+
+	kmsg = kmsg_open();
+	ASSERT_LE(0, kmsg);
+	ASSERT_EQ(0, importer_set_mask(self->importer, SMALL_MASK));
+	ATTACH(too_big);
+	for (i = 0; i < 3; i++)
+		EXPECT_GT(0, importer_map_all(self->importer));
+	ASSERT_EQ(0, importer_detach(self->importer));
+	close(self->dmabuf);
+
+	ATTACH(fits);
+	EXPECT_EQ(0, importer_map_all(self->importer));
+	EXPECT_FALSE(kmsg_has(kmsg, "WARNING: ", " at "));
+	close(kmsg);
+}
+
+/* 0003: whatever allocation fails, the I/O address space is given back. */
+TEST_F_TIMEOUT(helper, failure_frees_the_address_space, LIMIT)
+{
+	struct layout half = { &(struct vfio_region_dma_range){ 0, 8 * MIB }, 1 };
+	unsigned int nth, failed = 0;
+	bool happened = true;
+	int file, err;
+
+	if (!has_iommu())
+		SKIP(return, "mapping by bus address has none");
+
+	ASSERT_EQ(0, prepare_faults());
+	file = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, importer_set_mask(self->importer, SMALL_MASK));
+	ATTACH(half);
+	for (nth = 1; happened; nth++) {
+		ASSERT_EQ(0, set_fail_nth(file, nth));
+		err = importer_map_all(self->importer);
+		happened = fault_happened(file);
+		if (err)
+			failed++;
+		else
+			ASSERT_EQ(0, importer_unmap(self->importer));
+		ASSERT_GT(100, nth);
+	}
+	close(file);
+	EXPECT_EQ(0, err);
+	EXPECT_LE(2, failed);
+	EXPECT_EQ(0, importer_map_all(self->importer));
+	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, half, 0, 0,
+				      PAGE));
+}
+
+TEST_HARNESS_MAIN

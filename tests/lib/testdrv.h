@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The project's test drivers, drivers/dma-buf/tests: an importer that lets an
+ * edu device read and write any dma-buf, and an exporter of BARs outside of the
+ * class dma-buf-phys.
+ *
+ * An importer or exporter is an open file of the driver's character device.
+ * Functions return 0 (or what is said) or -errno.
+ */
+#ifndef TESTS_LIB_TESTDRV_H
+#define TESTS_LIB_TESTDRV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <linux/types.h>
+
+#include "../../drivers/dma-buf/tests/dma-buf-test-uapi.h"
+#include "bar.h"
+#include "pci.h"
+
+/*
+ * Load the driver if need be, give it the nth device with this id, and open
+ * it. Returns a file descriptor. The device's address is left in @name.
+ */
+int importer_open(unsigned int nth, char name[PCI_NAME_LEN]);
+int exporter_open(struct pci_id id, char name[PCI_NAME_LEN]);
+
+/* One more importer on a device that is open already. */
+int importer_reopen(const char *name);
+
+/* Take the device from its driver, which waits for its files to be closed. */
+int testdrv_release(const char *name);
+
+int importer_attach(int importer, int dmabuf, __u32 flags, __u32 delay_ms);
+int importer_detach(int importer);
+int importer_map(int importer, __u64 offset, __u64 len);
+int importer_map_all(int importer);
+int importer_unmap(int importer);
+int importer_state(int importer, struct dbt_state *state);
+int importer_set_mask(int importer, __u64 mask);
+
+/* @offset counts from the start of the mapping. Return bytes done or -errno. */
+ssize_t importer_write(int importer, __u64 offset, const void *data,
+		       size_t len);
+ssize_t importer_read(int importer, __u64 offset, void *data, size_t len);
+
+/* The same with the addresses of a mapping that is gone. */
+ssize_t importer_write_stale(int importer, __u64 offset, const void *data,
+			     size_t len);
+
+/* Export ranges of a BAR. Returns the dma-buf. */
+int exporter_export(int exporter, __u32 bar, struct layout layout);
+
+/* The first @size bytes of a BAR, without VFIO, as bar_open() does. */
+int bar_open_sysfs(struct bar *bar, const char *name, __u32 index, size_t size);
+
+/*
+ * DMA between byte @offset of the mapping, which is byte @start + @offset of
+ * the dma-buf, and user space arrives there and nowhere else, in both
+ * directions. -EILSEQ: wrong bytes, after a line that says where.
+ */
+int importer_arrives(int importer, struct bar *bar, struct layout layout,
+		     __u64 start, __u64 offset, size_t len);
+
+/* Only into the dma-buf, which takes half the time. */
+int importer_write_arrives(int importer, struct bar *bar, struct layout layout,
+			   __u64 start, __u64 offset, size_t len);
+
+/* importer_arrives() at both ends of every range and across every seam. */
+int importer_all_arrives(int importer, struct bar *bar, struct layout layout);
+
+/* Every byte of the window is as it should be, else -EILSEQ and a line. */
+int bar_judge(const struct bar *bar);
+
+/* Let VFIO take devices that have no IOMMU. */
+int vfio_allow_noiommu(void);
+
+/* Is there a line with both texts in the log since kmsg_open() or _drain()? */
+bool kmsg_has(int kmsg, const char *one, const char *other);
+
+#endif
