@@ -50,6 +50,7 @@ void phys_domain_refill_all(struct dma_buf_phys_attachment *attach);
 static inline void phys_domain_unmap_all(struct dma_buf_phys_attachment *attach)
 {
 }
+
 static inline void
 phys_domain_refill_all(struct dma_buf_phys_attachment *attach)
 {

@@ -42,13 +42,14 @@ static int phys_range_check(const struct phys_vec *vec, size_t *sum)
  */
 int phys_ranges_check(const struct dma_buf_phys_ranges *ranges, size_t size)
 {
+	bool mmio = ranges->kind == DMA_BUF_PHYS_MMIO;
 	size_t sum = 0;
 	size_t i;
 	int ret;
 
 	if (!ranges->vec || !ranges->nr)
 		return -EINVAL;
-	if ((ranges->kind == DMA_BUF_PHYS_MMIO) != !!ranges->provider)
+	if (mmio != !!ranges->provider)
 		return -EINVAL;
 
 	for (i = 0; i < ranges->nr; i++) {

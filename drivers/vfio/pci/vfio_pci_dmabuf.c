@@ -35,7 +35,7 @@
 MODULE_IMPORT_NS("DMA_BUF");
 
 /* Bounds what a buffer makes the kernel keep: 2 MiB, charged to the caller. */
-#define VFIO_PCI_DMABUF_MAX_RANGES	(1U << 17)
+#define VFIO_PCI_DMABUF_MAX_RANGES	131072
 
 struct vfio_pci_dma_buf {
 	struct dma_buf_phys phys;	/* dma_buf::priv points here */
