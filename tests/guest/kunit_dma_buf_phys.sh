@@ -7,4 +7,5 @@
 # tier: check
 # timeout: 180
 # params: kunit.enable=1 kunit.autorun=1
-exec sh /lib/kunit.sh "52 cases, 262 with parameters" dma-buf-phys_kunit
+# leak: yes
+exec sh /lib/kunit.sh "55 cases, 282 with parameters" dma-buf-phys_kunit

@@ -234,19 +234,3 @@ __u64 measure_bytes_end(const char *title)
 	sites_print(title, sites);
 	return sum;
 }
-
-struct layout scattered_pages(__u32 nr)
-{
-	struct vfio_region_dma_range *ranges = calloc(nr, sizeof(*ranges));
-	__u32 i;
-
-	if (!ranges)
-		die("no memory");
-	/* 1229 is prime: each page once. */
-	for (i = 0; i < nr; i++)
-		ranges[i] = (struct vfio_region_dma_range){
-			.offset = ((__u64)i * 1229 % nr * 2 + 1) * PAGE,
-			.length = PAGE,
-		};
-	return (struct layout){ ranges, nr };
-}

@@ -18,8 +18,6 @@
 
 #include <linux/types.h>
 
-#include "bar.h"
-
 #define SERIES_MAX	64
 
 struct series {
@@ -46,11 +44,5 @@ void measure_calibrate(void);
  */
 void measure_bytes_begin(void);
 __u64 measure_bytes_end(const char *title);
-
-/*
- * One page each, no two of them adjacent, in an order of its own; from the
- * first @nr * 8 KiB of a BAR. Free the ranges.
- */
-struct layout scattered_pages(__u32 nr);
 
 #endif
