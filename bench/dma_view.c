@@ -2,14 +2,11 @@
 /*
  * What the DMA view costs, compared with mainline's scatterlist.
  *
- * One importer maps the same ranges of the same BAR: of a VFIO dma-buf through
- * dma-buf-phys (ours), and of a dma-buf of the test exporter, which maps by
- * dma_buf_phys_vec_to_sgt(), through dma_buf_map_attachment() (mainline, with
- * the bug fixes it needs to map several ranges). Both in turn; the BAR can have
- * one driver at a time, which is changed in between.
+ * One importer, a device's own driver, maps through dma-buf-phys (ours), and as
+ * a driver that does not know it, by dma_buf_map_attachment() (mainline).
  *
- * Counted is the ioctl of the importer, less what it costs to be refused in the
- * same place. "walk" reads every address of the mapping once.
+ * Counted is the importer's ioctl, less what the same ioctl costs when there is
+ * nothing to do. "walk" reads every address of the mapping once.
  *
  * summary: DMA view against scatterlist
  * topology: root switch
@@ -17,200 +14,111 @@
  * timeout: 300
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bench.h"
 #include "iommufd.h"
-#include "measure.h"
 #include "report.h"
 #include "testdrv.h"
 
-#define BAR		2
-#define TURNS		3
-#define ROUNDS		5	/* per turn */
-#define WARM_UP		2
+static struct figure map_cost = { .what = "map, instructions" };
+static struct figure walk_cost = { .what = "walk, instructions" };
+static struct figure unmap_cost = { .what = "unmap, instructions" };
+static struct figure map_bytes = { .what = "map, bytes" };
 
-enum path { OURS, MAINLINE, NR_PATHS };
+static int importer;
 
-static const char * const path_names[] = { "ours", "mainline" };
-static const __u32 sizes[] = { 1, 64, 4096 };
-
-#define NR_SIZES	(sizeof(sizes) / sizeof(sizes[0]))
-
-struct figures {
-	struct series map, unmap, walk, bytes;
-};
-
-static struct figures figures[NR_PATHS][NR_SIZES];
-static struct layout layouts[NR_SIZES];
-static const char *row;
-
-static int must(const char *what, int ret)
-{
-	if (ret < 0)
-		die("%s: %s", what, strerror(-ret));
-	return ret;
-}
-
-static int do_state(int importer)
+static int do_state(int fd)
 {
 	struct dbt_state state;
 
-	return importer_state(importer, &state);
+	return importer_state(fd, &state);
 }
 
 /* Instructions that @act takes; it must return @want. */
-static __u64 cost(int (*act)(int importer), int importer, int want)
+static __u64 cost(int (*act)(int importer), int want)
 {
 	__u64 begin = measure_instructions();
 	int ret = act(importer);
 	__u64 took = measure_instructions() - begin;
 
 	if (ret != want)
-		die("%s: an ioctl returned %d, not %d", row, ret, want);
+		die("an ioctl returned %d, not %d", ret, want);
 	return took;
 }
 
-static void check_mapped(int importer, struct layout layout)
+static void round_instructions(const struct bench_case *now)
 {
-	struct dbt_state state;
+	__u64 map, walk, unmap, idle_map, idle_walk, idle_unmap;
 
-	must("DBT_STATE", importer_state(importer, &state));
-	if (state.len != layout_size(layout))
-		die("%s: %llu bytes of %u ranges are mapped", row, state.len,
-		    layout.nr);
+	idle_unmap = cost(importer_unmap, 0);
+	idle_walk = cost(do_state, 0);
+	map = cost(importer_map_all, 0);
+	idle_map = cost(importer_map_all, -EBUSY);
+	walk = cost(do_state, 0);
+	unmap = cost(importer_unmap, 0);
+
+	figure_add(&map_cost, now, map, idle_map);
+	figure_add(&walk_cost, now, walk, idle_walk);
+	figure_add(&unmap_cost, now, unmap, idle_unmap);
 }
 
-static void round_instructions(int importer, struct figures *figures)
-{
-	__u64 map, unmap, walk, refused_map, refused_unmap, no_walk;
-
-	refused_unmap = cost(importer_unmap, importer, 0);
-	no_walk = cost(do_state, importer, 0);
-	map = cost(importer_map_all, importer, 0);
-	refused_map = cost(importer_map_all, importer, -EBUSY);
-	walk = cost(do_state, importer, 0);
-	unmap = cost(importer_unmap, importer, 0);
-
-	series_add(&figures->map, map, refused_map);
-	series_add(&figures->walk, walk, no_walk);
-	series_add(&figures->unmap, unmap, refused_unmap);
-}
-
-static void round_bytes(int importer, struct figures *figures,
-			const char *title)
+static void round_bytes(const struct bench_case *now)
 {
 	measure_bytes_begin();
 	must("DBT_MAP", importer_map_all(importer));
-	series_add(&figures->bytes, measure_bytes_end(title), 0);
+	figure_add(&map_bytes, now, measure_bytes_end(now->title), 0);
 	must("DBT_UNMAP", importer_unmap(importer));
 }
 
-static void measure(int importer, int dmabuf, enum path path, unsigned int size)
+static void warm_up(const struct bench_case *now)
 {
-	const __u32 flags = path == OURS ? DBT_ATTACH_CLASS : 0;
-	struct figures *result = &figures[path][size];
-	char title[64];
+	struct dbt_state state;
+
+	must("DBT_MAP", importer_map_all(importer));
+	must("DBT_STATE", importer_state(importer, &state));
+	if (state.len != now->bytes)
+		die("%s: %llu bytes are mapped", now->title, state.len);
+	must("DBT_UNMAP", importer_unmap(importer));
+}
+
+static void measure(const struct bench_case *now)
+{
+	const __u32 flags = now->path == OURS ? DBT_ATTACH_CLASS : 0;
 	int i;
 
-	snprintf(title, sizeof(title), "%s, %u ranges, %s", row, sizes[size],
-		 path_names[path]);
-	must("DBT_ATTACH", importer_attach(importer, dmabuf, flags, 0));
-	for (i = 0; i < WARM_UP; i++) {
-		must("DBT_MAP", importer_map_all(importer));
-		check_mapped(importer, layouts[size]);
-		must("DBT_UNMAP", importer_unmap(importer));
-	}
-	for (i = 0; i < ROUNDS; i++) {
-		round_instructions(importer, result);
-		round_bytes(importer, result, title);
+	must("DBT_ATTACH", importer_attach(importer, now->dmabuf, flags, 0));
+	for (i = 0; i < BENCH_WARM_UP; i++)
+		warm_up(now);
+	for (i = 0; i < BENCH_ROUNDS; i++) {
+		round_instructions(now);
+		round_bytes(now);
 	}
 	must("DBT_DETACH", importer_detach(importer));
-}
-
-static void turn_ours(int importer, int iommufd)
-{
-	struct vfio_dev dev;
-	unsigned int i;
-	int dmabuf;
-
-	must("open the exporter",
-	     vfio_open_id(&dev, PCI_ID_IVSHMEM, 0, iommufd));
-	for (i = 0; i < NR_SIZES; i++) {
-		dmabuf = must("VFIO_DEVICE_FEATURE_DMA_BUF",
-			      vfio_export(&dev, BAR, layouts[i].ranges,
-					  layouts[i].nr));
-		measure(importer, dmabuf, OURS, i);
-		close(dmabuf);
-	}
-	vfio_close(&dev);
-}
-
-static void turn_mainline(int importer)
-{
-	char name[PCI_NAME_LEN];
-	int exporter, dmabuf;
-	unsigned int i;
-
-	exporter = must("open the test exporter",
-			exporter_open(PCI_ID_IVSHMEM, name));
-	for (i = 0; i < NR_SIZES; i++) {
-		dmabuf = must("DBT_EXPORT",
-			      exporter_export(exporter, BAR, layouts[i]));
-		measure(importer, dmabuf, MAINLINE, i);
-		close(dmabuf);
-	}
-	close(exporter);
-	must("release the exporter", testdrv_release(name));
-}
-
-static void report(void)
-{
-	enum path path;
-	unsigned int i;
-
-	for (path = 0; path < NR_PATHS; path++) {
-		for (i = 0; i < NR_SIZES; i++) {
-			struct figures *f = &figures[path][i];
-			const char *name = path_names[path];
-
-			series_report(&f->map, row, sizes[i], name,
-				      "map, instructions");
-			series_report(&f->walk, row, sizes[i], name,
-				      "walk, instructions");
-			series_report(&f->unmap, row, sizes[i], name,
-				      "unmap, instructions");
-			series_report(&f->bytes, row, sizes[i], name,
-				      "map, bytes");
-		}
-	}
 }
 
 int main(void)
 {
 	const char *topology = getenv("TOPOLOGY");
+	const char *row = "DMA view, IOMMU";
 	char name[PCI_NAME_LEN];
-	int importer, iommufd;
-	unsigned int i;
+	int iommufd;
 
-	row = "DMA view, IOMMU";
 	if (topology && !strcmp(topology, "switch")) {
 		row = "DMA view, switch";
 		must("allow VFIO without an IOMMU", vfio_allow_noiommu());
 	}
 	measure_calibrate();
-	for (i = 0; i < NR_SIZES; i++)
-		layouts[i] = scattered_pages(sizes[i]);
 	iommufd = must("open /dev/iommu", iommufd_open());
 	importer = must("open the importer", importer_open(0, name));
 
-	for (i = 0; i < TURNS; i++) {
-		turn_ours(importer, iommufd);
-		turn_mainline(importer);
-	}
-	report();
+	bench_run(row, iommufd, measure);
+	figure_report(&map_cost, row);
+	figure_report(&walk_cost, row);
+	figure_report(&unmap_cost, row);
+	figure_report(&map_bytes, row);
 
 	close(importer);
 	must("release the importer", testdrv_release(name));

@@ -2,11 +2,11 @@
 /*
  * What the domain view costs, compared with mainline's scatterlist.
  *
- * Ours is IOMMU_IOAS_MAP_FILE and IOMMU_IOAS_UNMAP of a VFIO dma-buf, in an IOAS
- * to which a device is attached, so that a domain of the real IOMMU driver is
- * filled. Mainline's iommufd takes one range only. What it has for more is the
- * scatterlist: a driver attaches to the dma-buf of the test exporter and maps
- * it for DMA, which fills a domain of the same IOMMU driver with the same ranges.
+ * Ours is IOMMU_IOAS_MAP_FILE and IOMMU_IOAS_UNMAP, in an IOAS to which a device
+ * is attached, so that a domain of the real IOMMU driver is filled. Mainline's
+ * iommufd takes one range only. What it has for more is the scatterlist: a
+ * driver attaches to the dma-buf and maps it for DMA, which fills a domain of
+ * the same IOMMU driver with the same ranges.
  *
  * Counted are whole system calls. MAP_FILE attaches to the dma-buf each time and
  * UNMAP detaches, so mainline's attach and detach count, too.
@@ -16,204 +16,96 @@
  * icount: yes
  * timeout: 300
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "bench.h"
 #include "edu.h"
 #include "iommufd.h"
-#include "measure.h"
 #include "report.h"
 #include "testdrv.h"
 
-#define BAR		2
-#define IOVA		0x40000000ULL
-#define TURNS		3
-#define ROUNDS		5	/* per turn */
-#define WARM_UP		2
+#define IOVA	0x40000000ULL
 
-enum path { OURS, MAINLINE, NR_PATHS };
+static struct figure map_cost = { .what = "map, instructions" };
+static struct figure unmap_cost = { .what = "unmap, instructions" };
+static struct figure map_bytes = { .what = "map, bytes" };
 
-static const char * const path_names[] = { "ours", "mainline" };
-static const char row[] = "domain view";
-static const __u32 sizes[] = { 1, 64, 4096 };
+static int importer, iommufd;
+static __u32 ioas;
 
-#define NR_SIZES	(sizeof(sizes) / sizeof(sizes[0]))
-
-struct figures {
-	struct series map, unmap, bytes;
-};
-
-/* What is mapped, by either path. */
-struct target {
-	enum path path;
-	int fd;			/* iommufd or importer */
-	__u32 ioas;
-	int dmabuf;
-	__u64 size;
-};
-
-static struct figures figures[NR_PATHS][NR_SIZES];
-static struct layout layouts[NR_SIZES];
-
-static int must(const char *what, int ret)
+static void map(const struct bench_case *now)
 {
-	if (ret < 0)
-		die("%s: %s", what, strerror(-ret));
-	return ret;
-}
-
-static void map(const struct target *target)
-{
-	if (target->path == OURS) {
+	if (now->path == OURS) {
 		must("IOMMU_IOAS_MAP_FILE",
-		     ioas_map_file_at(target->fd, target->ioas, target->dmabuf,
-				      target->size, IOVA));
+		     ioas_map_file_at(iommufd, ioas, now->dmabuf,
+				      now->bytes, IOVA));
 	} else {
 		must("DBT_ATTACH",
-		     importer_attach(target->fd, target->dmabuf, 0, 0));
-		must("DBT_MAP", importer_map_all(target->fd));
+		     importer_attach(importer, now->dmabuf, 0, 0));
+		must("DBT_MAP", importer_map_all(importer));
 	}
 }
 
-static void unmap(const struct target *target)
+static void unmap(const struct bench_case *now)
 {
 	__u64 unmapped;
 
-	if (target->path == OURS) {
+	if (now->path == OURS) {
 		must("IOMMU_IOAS_UNMAP",
-		     ioas_unmap(target->fd, target->ioas, IOVA, target->size,
-				&unmapped));
-		if (unmapped != target->size)
-			die("%llu bytes were mapped", unmapped);
+		     ioas_unmap(iommufd, ioas, IOVA, now->bytes, &unmapped));
+		if (unmapped != now->bytes)
+			die("%s: %llu bytes were mapped", now->title, unmapped);
 	} else {
-		must("DBT_UNMAP", importer_unmap(target->fd));
-		must("DBT_DETACH", importer_detach(target->fd));
+		must("DBT_UNMAP", importer_unmap(importer));
+		must("DBT_DETACH", importer_detach(importer));
 	}
 }
 
-static void round_instructions(const struct target *target,
-			       struct figures *figures)
+static __u64 cost(void (*act)(const struct bench_case *now),
+		  const struct bench_case *now)
 {
-	__u64 begin;
+	__u64 begin = measure_instructions();
 
-	begin = measure_instructions();
-	map(target);
-	series_add(&figures->map, measure_instructions() - begin, 0);
-
-	begin = measure_instructions();
-	unmap(target);
-	series_add(&figures->unmap, measure_instructions() - begin, 0);
+	act(now);
+	return measure_instructions() - begin;
 }
 
-static void round_bytes(const struct target *target, struct figures *figures,
-			const char *title)
+static void measure(const struct bench_case *now)
 {
-	measure_bytes_begin();
-	map(target);
-	series_add(&figures->bytes, measure_bytes_end(title), 0);
-	unmap(target);
-}
-
-static void measure(struct target target, unsigned int size)
-{
-	struct figures *result = &figures[target.path][size];
-	char title[64];
 	int i;
 
-	target.size = layout_size(layouts[size]);
-	snprintf(title, sizeof(title), "%s, %u ranges, %s", row, sizes[size],
-		 path_names[target.path]);
-	for (i = 0; i < WARM_UP; i++) {
-		map(&target);
-		unmap(&target);
+	for (i = 0; i < BENCH_WARM_UP; i++) {
+		map(now);
+		unmap(now);
 	}
-	for (i = 0; i < ROUNDS; i++) {
-		round_instructions(&target, result);
-		round_bytes(&target, result, title);
-	}
-}
+	for (i = 0; i < BENCH_ROUNDS; i++) {
+		figure_add(&map_cost, now, cost(map, now), 0);
+		figure_add(&unmap_cost, now, cost(unmap, now), 0);
 
-static void turn_ours(int iommufd, __u32 ioas)
-{
-	struct target target = { OURS, iommufd, ioas };
-	struct vfio_dev dev;
-	unsigned int i;
-
-	must("open the exporter",
-	     vfio_open_id(&dev, PCI_ID_IVSHMEM, 0, iommufd));
-	for (i = 0; i < NR_SIZES; i++) {
-		target.dmabuf = must("VFIO_DEVICE_FEATURE_DMA_BUF",
-				     vfio_export(&dev, BAR, layouts[i].ranges,
-						 layouts[i].nr));
-		measure(target, i);
-		close(target.dmabuf);
-	}
-	vfio_close(&dev);
-}
-
-static void turn_mainline(int importer)
-{
-	struct target target = { MAINLINE, importer };
-	char name[PCI_NAME_LEN];
-	unsigned int i;
-	int exporter;
-
-	exporter = must("open the test exporter",
-			exporter_open(PCI_ID_IVSHMEM, name));
-	for (i = 0; i < NR_SIZES; i++) {
-		target.dmabuf = must("DBT_EXPORT",
-				     exporter_export(exporter, BAR,
-						     layouts[i]));
-		measure(target, i);
-		close(target.dmabuf);
-	}
-	close(exporter);
-	must("release the exporter", testdrv_release(name));
-}
-
-static void report(void)
-{
-	enum path path;
-	unsigned int i;
-
-	for (path = 0; path < NR_PATHS; path++) {
-		for (i = 0; i < NR_SIZES; i++) {
-			struct figures *f = &figures[path][i];
-			const char *name = path_names[path];
-
-			series_report(&f->map, row, sizes[i], name,
-				      "map, instructions");
-			series_report(&f->unmap, row, sizes[i], name,
-				      "unmap, instructions");
-			series_report(&f->bytes, row, sizes[i], name,
-				      "map, bytes");
-		}
+		measure_bytes_begin();
+		map(now);
+		figure_add(&map_bytes, now, measure_bytes_end(now->title), 0);
+		unmap(now);
 	}
 }
 
 int main(void)
 {
+	const char *row = "domain view";
 	char name[PCI_NAME_LEN];
-	int importer, iommufd;
 	struct edu edu;
-	unsigned int i;
-	__u32 ioas;
 
 	measure_calibrate();
-	for (i = 0; i < NR_SIZES; i++)
-		layouts[i] = scattered_pages(sizes[i]);
 	iommufd = must("open /dev/iommu", iommufd_open());
 	must("IOMMU_IOAS_ALLOC", ioas_alloc(iommufd, &ioas));
 	must("open the second edu", edu_open(&edu, 1, iommufd, ioas));
 	importer = must("open the importer", importer_open(0, name));
 
-	for (i = 0; i < TURNS; i++) {
-		turn_ours(iommufd, ioas);
-		turn_mainline(importer);
-	}
-	report();
+	bench_run(row, iommufd, measure);
+	figure_report(&map_cost, row);
+	figure_report(&unmap_cost, row);
+	figure_report(&map_bytes, row);
 
 	close(importer);
 	must("release the importer", testdrv_release(name));

@@ -36,7 +36,39 @@ int phys_slice_check(const struct dma_buf *dmabuf, u64 offset, u64 len);
 void phys_cursor_start(struct dma_buf_phys_cursor *cursor,
 		       const struct dma_buf_phys_ranges *ranges, u64 offset,
 		       u64 len);
-bool phys_cursor_next(struct dma_buf_phys_cursor *cursor, struct phys_vec *run);
+
+/**
+ * phys_cursor_next - step to the next run
+ * @cursor: started with phys_cursor_start()
+ * @run: filled in with a longest physically contiguous piece of the slice
+ *
+ * Every map of every view goes through this, once or twice per range.
+ *
+ * Context: any.
+ * Return: false, with @run unchanged, once the slice is exhausted.
+ */
+static inline bool phys_cursor_next(struct dma_buf_phys_cursor *cursor,
+				    struct phys_vec *run)
+{
+	const struct phys_vec *vec = cursor->vec;
+	u64 left = cursor->left;
+	phys_addr_t start, end;
+
+	if (!left)
+		return false;
+
+	start = vec->paddr + cursor->skip;
+	end = vec->paddr + vec->len;
+	while (end - start < left && (++vec)->paddr == end)
+		end += vec->len;
+
+	run->paddr = start;
+	run->len = min_t(u64, end - start, left);
+	cursor->vec = vec;
+	cursor->skip = 0;
+	cursor->left = left - run->len;
+	return true;
+}
 
 /* dma-buf-phys-dma.c */
 int phys_dma_reachable(struct dma_buf *dmabuf, struct device *dev,

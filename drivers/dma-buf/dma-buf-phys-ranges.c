@@ -171,55 +171,16 @@ void phys_cursor_start(struct dma_buf_phys_cursor *cursor,
 		       const struct dma_buf_phys_ranges *ranges, u64 offset,
 		       u64 len)
 {
-	size_t i = 0;
+	const struct phys_vec *vec = ranges->vec;
 
 	if (len)
-		while (offset >= ranges->vec[i].len)
-			offset -= ranges->vec[i++].len;
+		while (offset >= vec->len)
+			offset -= vec++->len;
 
 	*cursor = (struct dma_buf_phys_cursor) {
-		.ranges = ranges,
-		.index = i,
+		.vec = vec,
 		.skip = offset,
 		.left = len,
 	};
 }
 EXPORT_SYMBOL_IF_KUNIT(phys_cursor_start);
-
-/* Take what is left of the current range, but no more than the slice wants. */
-static size_t phys_cursor_take(struct dma_buf_phys_cursor *cursor)
-{
-	size_t rest = cursor->ranges->vec[cursor->index].len - cursor->skip;
-	size_t len = min_t(u64, rest, cursor->left);
-
-	cursor->left -= len;
-	cursor->skip += len;
-	if (len == rest) {
-		cursor->index++;
-		cursor->skip = 0;
-	}
-	return len;
-}
-
-/**
- * phys_cursor_next - step to the next run
- * @cursor: started with phys_cursor_start()
- * @run: filled in with a longest physically contiguous piece of the slice
- *
- * Context: any.
- * Return: false, with @run unchanged, once the slice is exhausted.
- */
-bool phys_cursor_next(struct dma_buf_phys_cursor *cursor, struct phys_vec *run)
-{
-	const struct phys_vec *vec = cursor->ranges->vec;
-
-	if (!cursor->left)
-		return false;
-
-	run->paddr = vec[cursor->index].paddr + cursor->skip;
-	run->len = phys_cursor_take(cursor);
-	while (cursor->left && vec[cursor->index].paddr == run->paddr + run->len)
-		run->len += phys_cursor_take(cursor);
-	return true;
-}
-EXPORT_SYMBOL_IF_KUNIT(phys_cursor_next);

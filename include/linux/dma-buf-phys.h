@@ -182,10 +182,9 @@ struct dma_buf_phys_attachment {
  */
 struct dma_buf_phys_cursor {
 	/* private: */
-	const struct dma_buf_phys_ranges *ranges;
-	size_t index;		/* range the next run starts in */
-	u64 skip;		/* bytes of that range already consumed */
-	u64 left;		/* bytes of the slice not yet consumed */
+	const struct phys_vec *vec;	/* range the next run starts in */
+	u64 skip;			/* bytes before it in that range */
+	u64 left;			/* bytes of the slice not yet consumed */
 };
 
 /**

@@ -461,21 +461,66 @@ static void attach_to_revoked(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, ret, -ENODEV);
 }
 
-/*
- * What fits is looked at again at map: an importer that attached while the
- * buffer was suspended gets no DMA view it could not have had before.
- */
-static void attach_while_suspended(struct kunit *test)
+/* Whether they fit does not depend on the state. */
+static void attach_to_suspended(struct kunit *test)
+{
+	const struct refuse_param *p = test->param_value;
+	struct mock_exporter *exp = export_for_refuse(test, DMA_BUF_PHYS_RESET);
+
+	KUNIT_EXPECT_EQ(test, try_attach(test, exp), p->ret);
+	KUNIT_EXPECT_EQ(test, list_empty(&exp->dmabuf->attachments), !!p->ret);
+}
+
+/* What fits is looked at again at map: the memory may be of another kind. */
+static void kind_changes_after_attach(struct kunit *test)
 {
 	struct mock_exporter *exp = export_list(test, &two_ranges);
-	struct mock_importer *imp;
+	struct mock_importer *imp = mock_attach(test, exp->dmabuf, VIEW_DMA);
+	struct dma_buf_attachment *old;
+	struct sg_table *sgt;
 
+	old = old_attach(test, exp->dmabuf, mock_device(test, "old"),
+			 &old_no_peer);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, old);
 	dma_buf_phys_suspend(exp->dmabuf, DMA_BUF_PHYS_OWNER);
 	mock_lend(exp, two_ranges.vec, two_ranges.nr, MMIO);
-	imp = mock_attach(test, exp->dmabuf, VIEW_DMA);
 	dma_buf_phys_restore(exp->dmabuf, DMA_BUF_PHYS_OWNER);
+
 	KUNIT_EXPECT_EQ(test, mock_map_dma(imp, 0, SZ_4K), -EOPNOTSUPP);
+	sgt = dma_buf_map_attachment_unlocked(old, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(sgt), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, exp->nr_get, exp->nr_put);
+}
+
+/* Who cannot be told that the memory moves has to pin it first. */
+static void pin_before_map(struct kunit *test)
+{
+	const struct mock_buffer buffer = {
+		.vec = two_ranges.vec,
+		.nr = two_ranges.nr,
+		.kind = RAM,
+		.fixed = true,
+	};
+	struct mock_exporter *exp = mock_export(test, &buffer);
+	struct dma_resv *resv = exp->dmabuf->resv;
+	struct mock_importer *imp;
+
+	imp = mock_try_attach(test, exp->dmabuf, mock_device(test, "importer"),
+			      VIEW_DMA, &mock_unstoppable);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, imp);
+	kunit_warning_suppress(test) {
+		KUNIT_EXPECT_EQ(test, mock_map_dma(imp, 0, SZ_4K), -EINVAL);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+	}
+
+	dma_resv_lock(resv, NULL);
+	KUNIT_EXPECT_EQ(test, dma_buf_phys_pin(imp->attach), 0);
+	dma_resv_unlock(resv);
+	KUNIT_EXPECT_EQ(test, exp->nr_pin, 1);
+	expect_slice(test, imp, &two_ranges, 0, TWO_SIZE);
+	dma_resv_lock(resv, NULL);
+	dma_buf_phys_unpin(imp->attach);
+	dma_resv_unlock(resv);
 }
 
 /*
@@ -490,6 +535,17 @@ static int no_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
 static int no_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 {
 	return -EINVAL;
+}
+
+static struct sg_table *no_map(struct dma_buf_attachment *attach,
+			       enum dma_data_direction dir)
+{
+	return ERR_PTR(-EINVAL);
+}
+
+static void no_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+		     enum dma_data_direction dir)
+{
 }
 
 struct export_param {
@@ -517,11 +573,25 @@ static void spoil_vmap(struct dma_buf_phys_ops *ops)
 	ops->ops.vmap = no_vmap;
 }
 
+static void spoil_maps(struct dma_buf_phys_ops *ops)
+{
+	ops->ops.map_dma_buf = no_map;
+	ops->ops.unmap_dma_buf = no_unmap;
+}
+
+static void spoil_unmap(struct dma_buf_phys_ops *ops)
+{
+	ops->may_revoke = false;
+	ops->ops.unmap_dma_buf = no_unmap;
+}
+
 static const struct export_param export_params[] = {
 	{ "attach is not the class's", spoil_attach },
 	{ "no detach", spoil_detach },
 	{ "no get_ranges", spoil_get_ranges },
 	{ "vmap", spoil_vmap },
+	{ "may revoke, but maps by itself", spoil_maps },
+	{ "map of the class, unmap of its own", spoil_unmap },
 };
 
 KUNIT_ARRAY_PARAM_DESC(export, export_params, name);
@@ -829,7 +899,9 @@ static struct kunit_case dma_cases[] = {
 	KUNIT_CASE(old_importer_of_fixed_buffer),
 	KUNIT_CASE_PARAM(attach_or_refuse, refuse_gen_params),
 	KUNIT_CASE_PARAM(attach_to_revoked, refuse_gen_params),
-	KUNIT_CASE(attach_while_suspended),
+	KUNIT_CASE_PARAM(attach_to_suspended, refuse_gen_params),
+	KUNIT_CASE(kind_changes_after_attach),
+	KUNIT_CASE(pin_before_map),
 	KUNIT_CASE_PARAM(refuse_exporter, export_gen_params),
 	KUNIT_CASE(misuse),
 	KUNIT_CASE(old_exporter_slices),

@@ -8,6 +8,7 @@
  */
 #include <kunit/resource.h>
 #include <linux/dma-resv.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 
 #include "dma-buf-phys-mock.h"
@@ -527,6 +528,33 @@ static void refill_after_failure(struct kunit *test)
 		expect_map(c, i);
 }
 
+/* SIGKILL ends a long map by hand, which leaves nothing, but no refill. */
+static void kill_ends_map(struct kunit *test)
+{
+	struct mock_exporter *exp = export_small(test, RAM);
+	struct mock_domain *dom = mock_domain(test, SZ_4K);
+	struct mock_importer *imp = attach_domain(test, exp);
+	struct dma_buf_phys_domain_map *map, *killed;
+
+	map = mock_map_domain(imp, dom, SZ_1G, 0, SMALL_SIZE, MOCK_PROT, false);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, map);
+	allow_signal(SIGKILL);
+	send_sig(SIGKILL, current, 1);
+	killed = mock_map_domain(imp, dom, SZ_2G, 0, SMALL_SIZE, MOCK_PROT,
+				 true);
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(killed), -EINTR);
+	KUNIT_EXPECT_EQ(test, dom->mapped, SMALL_SIZE);
+	KUNIT_EXPECT_EQ(test, exp->nr_get - exp->nr_put, 1);
+
+	dma_buf_phys_suspend(exp->dmabuf, DMA_BUF_PHYS_RESET);
+	KUNIT_EXPECT_EQ(test, dom->mapped, 0);
+	dma_buf_phys_restore(exp->dmabuf, DMA_BUF_PHYS_RESET);
+	flush_signals(current);
+	disallow_signal(SIGKILL);
+	mock_expect_translates(dom, small_list, SZ_1G, 0, SMALL_SIZE,
+			       MOCK_PROT);
+}
+
 /* Between suspend and restore the memory may change place and kind. */
 static void other_ranges_after_restore(struct kunit *test)
 {
@@ -589,6 +617,7 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(several_maps),
 	KUNIT_CASE(fail_refill),
 	KUNIT_CASE(refill_after_failure),
+	KUNIT_CASE(kill_ends_map),
 	KUNIT_CASE(other_ranges_after_restore),
 	KUNIT_CASE(no_invalidate_needed),
 	{}

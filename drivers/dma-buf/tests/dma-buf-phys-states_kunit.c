@@ -476,6 +476,48 @@ static void suspend_does_not_give_up(struct kunit *test)
 	expect_live(s, false);
 }
 
+struct stopper {
+	struct stage *stage;
+	struct completion done;
+};
+
+static int stop_and_tell(void *data)
+{
+	struct stopper *stop = data;
+
+	dma_buf_phys_suspend(stop->stage->exp->dmabuf, RST);
+	complete(&stop->done);
+	return 0;
+}
+
+/* Fences that come after invalidate cannot hold up the exporter for ever. */
+static void later_fences_do_not_count(struct kunit *test)
+{
+	struct stopper stop = { .stage = set_stage(test, 0) };
+	struct mock_importer *imp = stop.stage->imp;
+	struct task_struct *task;
+	struct dma_fence *fence;
+
+	init_completion(&stop.done);
+	imp->lazy = true;
+	KUNIT_ASSERT_EQ(test, mock_map_dma(imp, 0, LIST_SIZE), 0);
+	task = kthread_run(stop_and_tell, &stop, "mock-stopper");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	get_task_struct(task);
+	while (!READ_ONCE(imp->nr_invalidate))
+		msleep(20);
+
+	/* Takes resv, so that it comes after the whole critical section. */
+	fence = mock_fence(test, stop.stage->exp->dmabuf,
+			   DMA_RESV_USAGE_BOOKKEEP);
+	mock_unmap_dma(imp);
+	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&stop.done, 10 * HZ),
+			0);
+	KUNIT_EXPECT_FALSE(test, dma_fence_is_signaled(fence));
+	dma_fence_signal(fence);
+	kthread_stop_put(task);
+}
+
 /*
  * Racing
  */
@@ -530,6 +572,7 @@ static struct kunit_case states_cases[] = {
 	KUNIT_CASE(map_is_interruptible),
 	KUNIT_CASE(second_suspend_waits),
 	KUNIT_CASE(suspend_does_not_give_up),
+	KUNIT_CASE(later_fences_do_not_count),
 	KUNIT_CASE_SLOW(race_map_against_suspend),
 	{}
 };
