@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 from .paths import BUILD, LOGS, ROOT
@@ -43,8 +44,17 @@ def _includes(out):
             if not (out / "usr/include").is_dir() else f"-I{out}/usr/include"]
 
 
+# Batches run in threads, and two of them may want the same program.
+_COMPILING = threading.Lock()
+
+
 def compile_c(source, out):
     """A C file, with all of tests/lib, as a static program. Kept by content."""
+    with _COMPILING:
+        return _compile_c(source, out)
+
+
+def _compile_c(source, out):
     libraries = sorted((ROOT / "tests/lib").glob("*.c"))
     headers = sorted((ROOT / "tests/lib").glob("*.h"))
     flags = CFLAGS + _includes(out)

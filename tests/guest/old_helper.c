@@ -234,6 +234,14 @@ TEST_F_TIMEOUT(helper, many_ranges_arrive, LIMIT)
 					    0, 0, layout_size(layout)));
 }
 
+/* KASAN keeps what was freed for a while; there the leak scan tells. */
+static bool freed_is_free(void)
+{
+	const char *flavour = getenv("FLAVOUR");
+
+	return !flavour || strcmp(flavour, "debug");
+}
+
 /* 0002 */
 TEST_F_TIMEOUT(helper, scatterlist_is_freed, LIMIT)
 {
@@ -248,6 +256,8 @@ TEST_F_TIMEOUT(helper, scatterlist_is_freed, LIMIT)
 		ASSERT_EQ(0, importer_unmap(self->importer));
 	}
 	after = count_kmalloc_32();
+	if (!freed_is_free())
+		return;
 	EXPECT_GT(before + NR_MAPS / 2, after)
 		TH_LOG("%ld objects of 32 bytes more after %d maps",
 		       after - before, NR_MAPS);
