@@ -3,7 +3,8 @@
 
   summary: one line                     what it proves
   flavour: plain debug                  it runs on each of these kernels (plain)
-  topology: root switch                 and in each of these (root)
+  topology: root switch                 and in each of these (root); the debug
+                                        kernel in the first only
   tier: check | long                    make check or make check-long (check)
   timeout: 120                          seconds, in the guest (60)
   memory: 4G                            of the guest (2G)

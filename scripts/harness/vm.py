@@ -221,12 +221,13 @@ class Guest:
     """QEMU, from its start to its end."""
 
     def __init__(self, kernel, jobs, *, flavour="plain", topology="root", memory="2G",
-                 params="", leak=False, icount=False, logdir=None, stream=None):
+                 params="", leak=False, icount=False, logdir=None, stream=None,
+                 began=None):
         self.kernel, self.jobs, self.flavour, self.leak = Path(kernel), jobs, flavour, leak
         self.topology, self.memory, self.params = topology, memory, params
         self.cpus = ICOUNT if icount else CPUS
         self.logdir = Path(logdir).resolve()
-        self.stream = stream
+        self.stream, self.began = stream, began
         self.nonce = secrets.token_hex(6)
         self.boot = Boot()
         self.qemu_log = self.logdir / "qemu.log"
@@ -358,6 +359,8 @@ class Guest:
                 self.current = self.jobs[int(number)]
                 self.current.began = True
                 self.current.seconds = time.monotonic()
+                if self.began:
+                    self.began(self.current)
                 self._limit(self.current.timeout + GRACE, "the guest hung")
             case ["end", number, status] if number.isdigit():
                 job = self.jobs[int(number)]

@@ -301,7 +301,7 @@ TEST_F_TIMEOUT(map, last_domain_removed, LIMIT)
 				      self->size, IOVA));
 	ASSERT_EQ(0, switch_to(scene, ioas));
 	EXPECT_EQ(0, first_arrives(scene, self->layout, IOVA));
-	ASSERT_EQ(0, switch_to(scene, scene->ioas));
+	ASSERT_EQ(0, vfio_detach(&scene->edu.dev));
 	EXPECT_EQ(0, scene_write_stopped(scene, IOVA));
 	ASSERT_EQ(0, switch_to(scene, ioas));
 	EXPECT_EQ(0, first_arrives(scene, self->layout, IOVA));
