@@ -6,11 +6,10 @@
  * compares every byte of the BAR with what it should be. The map tests run
  * with one range and with several out of order.
  *
- * flavour: plain debug
+ * flavour: plain
  * topology: root virtio-iommu
  * tier: check
  * timeout: 600
- * leak: yes
  */
 #define _GNU_SOURCE
 #include <errno.h>

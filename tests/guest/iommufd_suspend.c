@@ -6,11 +6,10 @@
  * to config space), or a reset (VFIO's ioctl, or sysfs behind VFIO's back). It
  * comes back without user space touching the IOAS.
  *
- * flavour: plain debug
+ * flavour: plain
  * topology: root virtio-iommu
  * tier: check
  * timeout: 600
- * leak: yes
  */
 #include <errno.h>
 #include <stdio.h>

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # summary: the guest has the devices that every test may count on
 # topology: root virtio-iommu switch refused big
+# boot: own
 # flavour: plain
 # timeout: 60
 
