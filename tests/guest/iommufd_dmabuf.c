@@ -47,13 +47,6 @@ static const struct vfio_region_dma_range several_ranges[] = {
 static const struct layout one = { one_range, 1 };
 static const struct layout several = { several_ranges, 3 };
 
-static int map_at(struct scene *scene, int dmabuf, struct layout layout,
-		  __u64 iova)
-{
-	return ioas_map_file_at(scene->iommufd, scene->ioas, dmabuf,
-				layout_size(layout), iova);
-}
-
 /* Returns the number of bytes unmapped or -errno. */
 static long long unmap_at(struct scene *scene, __u64 iova, __u64 len)
 {
@@ -104,7 +97,7 @@ FIXTURE_TEARDOWN(map)
 
 TEST_F_TIMEOUT(map, arrives, LIMIT)
 {
-	ASSERT_EQ(0, map_at(&self->scene, self->dmabuf, self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(&self->scene, self->dmabuf, self->layout, IOVA));
 	EXPECT_EQ(0, scene_all_arrives(&self->scene, IOVA, self->layout));
 	EXPECT_EQ(self->size, unmap_at(&self->scene, IOVA, self->size));
 	EXPECT_EQ(0, scene_write_stopped(&self->scene, IOVA));
@@ -125,8 +118,8 @@ TEST_F_TIMEOUT(map, taken_iova, LIMIT)
 {
 	struct scene *scene = &self->scene;
 
-	ASSERT_EQ(0, map_at(scene, self->dmabuf, self->layout, IOVA));
-	EXPECT_EQ(-EEXIST, map_at(scene, self->dmabuf, self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(scene, self->dmabuf, self->layout, IOVA));
+	EXPECT_EQ(-EEXIST, scene_map_at(scene, self->dmabuf, self->layout, IOVA));
 	EXPECT_EQ(0, first_arrives(scene, self->layout, IOVA));
 }
 
@@ -213,8 +206,8 @@ TEST_F_TIMEOUT(map, at_two_iovas, LIMIT)
 {
 	struct scene *scene = &self->scene;
 
-	ASSERT_EQ(0, map_at(scene, self->dmabuf, self->layout, IOVA));
-	ASSERT_EQ(0, map_at(scene, self->dmabuf, self->layout, IOVA2));
+	ASSERT_EQ(0, scene_map_at(scene, self->dmabuf, self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(scene, self->dmabuf, self->layout, IOVA2));
 	EXPECT_EQ(0, first_arrives(scene, self->layout, IOVA));
 	EXPECT_EQ(0, first_arrives(scene, self->layout, IOVA2));
 	EXPECT_EQ(self->size, unmap_at(scene, IOVA, self->size));
@@ -226,7 +219,7 @@ TEST_F_TIMEOUT(map, unmap_of_a_part, LIMIT)
 {
 	struct scene *scene = &self->scene;
 
-	ASSERT_EQ(0, map_at(scene, self->dmabuf, self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(scene, self->dmabuf, self->layout, IOVA));
 	EXPECT_EQ(-ENOENT, unmap_at(scene, IOVA, PAGE));
 	EXPECT_EQ(0, first_arrives(scene, self->layout, IOVA));
 }
@@ -235,7 +228,7 @@ TEST_F_TIMEOUT(map, outlives_the_fd, LIMIT)
 {
 	struct scene *scene = &self->scene;
 
-	ASSERT_EQ(0, map_at(scene, self->dmabuf, self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(scene, self->dmabuf, self->layout, IOVA));
 	ASSERT_EQ(0, close(self->dmabuf));
 	EXPECT_EQ(0, first_arrives(scene, self->layout, IOVA));
 	EXPECT_EQ(self->dmabufs + 1, count_dmabufs());
@@ -271,7 +264,7 @@ TEST_F_TIMEOUT(map, several_domains, LIMIT)
 
 	ASSERT_EQ(0, hwpt_alloc(scene->iommufd, scene->edu.dev.id, scene->ioas,
 				&before));
-	ASSERT_EQ(0, map_at(scene, self->dmabuf, self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(scene, self->dmabuf, self->layout, IOVA));
 	ASSERT_EQ(0, hwpt_alloc(scene->iommufd, scene->edu.dev.id, scene->ioas,
 				&after));
 	EXPECT_EQ(0, first_arrives(scene, self->layout, IOVA));
@@ -325,7 +318,7 @@ TEST_F_TIMEOUT(map, copy_original_unmapped_first, LIMIT)
 	__u64 unmapped;
 	__u32 ioas;
 
-	ASSERT_EQ(0, map_at(scene, self->dmabuf, self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(scene, self->dmabuf, self->layout, IOVA));
 	ASSERT_EQ(0, copy_to_new_ioas(scene, self->size, &ioas));
 	EXPECT_EQ(self->size, unmap_at(scene, IOVA, self->size));
 	EXPECT_EQ(0, scene_write_stopped(scene, IOVA));
@@ -343,7 +336,7 @@ TEST_F_TIMEOUT(map, copy_unmapped_first, LIMIT)
 	__u64 unmapped;
 	__u32 ioas;
 
-	ASSERT_EQ(0, map_at(scene, self->dmabuf, self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(scene, self->dmabuf, self->layout, IOVA));
 	ASSERT_EQ(0, copy_to_new_ioas(scene, self->size, &ioas));
 	ASSERT_EQ(0, switch_to(scene, ioas));
 	EXPECT_EQ(0, first_arrives(scene, self->layout, IOVA2));
@@ -359,21 +352,21 @@ TEST_F_TIMEOUT(map, revoked_by_close, LIMIT)
 	struct scene *scene = &self->scene;
 	int other = scene_export(scene, self->layout);
 
-	ASSERT_EQ(0, map_at(scene, self->dmabuf, self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(scene, self->dmabuf, self->layout, IOVA));
 	ASSERT_EQ(0, scene_write_due(scene, IOVA));
 	scene_close_exporter(scene);
 	ASSERT_EQ(0, edu_wait(&scene->edu));
-	EXPECT_EQ(-ENODEV, map_at(scene, self->dmabuf, self->layout, IOVA2));
-	EXPECT_EQ(-ENODEV, map_at(scene, other, self->layout, IOVA2));
+	EXPECT_EQ(-ENODEV, scene_map_at(scene, self->dmabuf, self->layout, IOVA2));
+	EXPECT_EQ(-ENODEV, scene_map_at(scene, other, self->layout, IOVA2));
 	ASSERT_EQ(0, scene_reopen_exporter(scene));
 	EXPECT_EQ(0, scene_judge(scene));
 	EXPECT_EQ(0, scene_write_stopped(scene, IOVA));
-	EXPECT_EQ(-ENODEV, map_at(scene, self->dmabuf, self->layout, IOVA2));
+	EXPECT_EQ(-ENODEV, scene_map_at(scene, self->dmabuf, self->layout, IOVA2));
 	EXPECT_EQ(self->size, unmap_at(scene, IOVA, self->size));
 	close(other);
 
 	other = scene_export(scene, self->layout);
-	EXPECT_EQ(0, map_at(scene, other, self->layout, IOVA));
+	EXPECT_EQ(0, scene_map_at(scene, other, self->layout, IOVA));
 	EXPECT_EQ(0, first_arrives(scene, self->layout, IOVA));
 	close(other);
 }
@@ -392,7 +385,7 @@ TEST_F_TIMEOUT(map, two_initiators, LIMIT)
 	if (err == -ENODEV)
 		SKIP(return, "only one edu device");
 	ASSERT_EQ(0, err);
-	ASSERT_EQ(0, map_at(scene, self->dmabuf, self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(scene, self->dmabuf, self->layout, IOVA));
 	ASSERT_EQ(0, ioas_map_file_at(scene->iommufd, ioas, self->dmabuf,
 				      self->size, IOVA));
 	EXPECT_EQ(0, first_arrives(scene, self->layout, IOVA));
@@ -479,7 +472,7 @@ TEST_F_TIMEOUT(other, many_ranges, LIMIT)
 
 	make_many(ranges);
 	dmabuf = scene_export(scene, layout);
-	ASSERT_EQ(0, map_at(scene, dmabuf, layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(scene, dmabuf, layout, IOVA));
 	EXPECT_EQ(0, scene_all_arrives(scene, IOVA, layout));
 	ASSERT_LT(0, unmap_at(scene, IOVA, layout_size(layout)));
 	EXPECT_EQ(0, try_slice(scene, dmabuf, layout, 0x5000, 0x20000));
@@ -496,7 +489,7 @@ TEST_F_TIMEOUT(other, large_ranges, LIMIT)
 	struct scene *scene = &self->scene;
 	int dmabuf = scene_export(scene, layout);
 
-	ASSERT_EQ(0, map_at(scene, dmabuf, layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(scene, dmabuf, layout, IOVA));
 	EXPECT_EQ(0, scene_all_arrives(scene, IOVA, layout));
 	close(dmabuf);
 }
@@ -512,7 +505,7 @@ TEST_F_TIMEOUT(other, ranges_that_alias, LIMIT)
 	struct scene *scene = &self->scene;
 	int dmabuf = scene_export(scene, layout);
 
-	ASSERT_EQ(0, map_at(scene, dmabuf, layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(scene, dmabuf, layout, IOVA));
 	EXPECT_EQ(0, scene_write_arrives(scene, IOVA + PAGE, layout, PAGE,
 					 PAGE));
 	EXPECT_EQ(0, scene_read_arrives(scene, IOVA + 2 * PAGE, layout,

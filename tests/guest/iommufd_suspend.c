@@ -44,13 +44,6 @@ static const struct vfio_region_dma_range several_ranges[] = {
 static const struct layout one = { one_range, 1 };
 static const struct layout several = { several_ranges, 3 };
 
-static int map_at(struct scene *scene, int dmabuf, struct layout layout,
-		  __u64 iova)
-{
-	return ioas_map_file_at(scene->iommufd, scene->ioas, dmabuf,
-				layout_size(layout), iova);
-}
-
 static int arrives_at(struct scene *scene, struct layout layout, __u64 iova)
 {
 	return scene_write_arrives(scene, iova, layout, 0, PAGE);
@@ -151,7 +144,7 @@ FIXTURE_SETUP(away)
 	self->dmabufs = count_dmabufs();
 	scene_open(&self->scene, variant->exporter, WINDOW);
 	self->dmabuf = scene_export(&self->scene, self->layout);
-	ASSERT_EQ(0, map_at(&self->scene, self->dmabuf, self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(&self->scene, self->dmabuf, self->layout, IOVA));
 }
 
 FIXTURE_TEARDOWN(away)
@@ -206,9 +199,9 @@ TEST_F_TIMEOUT(away, no_new_map, LIMIT)
 	struct scene *scene = &self->scene;
 
 	ASSERT_EQ(0, variant->go(&scene->exporter));
-	EXPECT_EQ(-ENODEV, map_at(scene, self->dmabuf, self->layout, IOVA2));
+	EXPECT_EQ(-ENODEV, scene_map_at(scene, self->dmabuf, self->layout, IOVA2));
 	ASSERT_EQ(0, variant->come(&scene->exporter));
-	EXPECT_EQ(0, map_at(scene, self->dmabuf, self->layout, IOVA2));
+	EXPECT_EQ(0, scene_map_at(scene, self->dmabuf, self->layout, IOVA2));
 	EXPECT_EQ(0, arrives_at(scene, self->layout, IOVA2));
 }
 
@@ -223,7 +216,7 @@ TEST_F_TIMEOUT(away, unmap_meanwhile, LIMIT)
 	EXPECT_EQ(self->size, (long long)unmapped);
 	ASSERT_EQ(0, variant->come(&scene->exporter));
 	EXPECT_EQ(0, scene_write_stopped(scene, IOVA));
-	EXPECT_EQ(0, map_at(scene, self->dmabuf, self->layout, IOVA));
+	EXPECT_EQ(0, scene_map_at(scene, self->dmabuf, self->layout, IOVA));
 	EXPECT_EQ(0, arrives_at(scene, self->layout, IOVA));
 }
 
@@ -235,9 +228,9 @@ TEST_F_TIMEOUT(away, export_meanwhile, LIMIT)
 
 	ASSERT_EQ(0, variant->go(&scene->exporter));
 	dmabuf = scene_export(scene, self->layout);
-	EXPECT_EQ(-ENODEV, map_at(scene, dmabuf, self->layout, IOVA2));
+	EXPECT_EQ(-ENODEV, scene_map_at(scene, dmabuf, self->layout, IOVA2));
 	ASSERT_EQ(0, variant->come(&scene->exporter));
-	EXPECT_EQ(0, map_at(scene, dmabuf, self->layout, IOVA2));
+	EXPECT_EQ(0, scene_map_at(scene, dmabuf, self->layout, IOVA2));
 	EXPECT_EQ(0, arrives_at(scene, self->layout, IOVA2));
 	close(dmabuf);
 }
@@ -300,7 +293,7 @@ TEST_F_TIMEOUT(away, closed_meanwhile, LIMIT)
 	scene_close_exporter(scene);
 	ASSERT_EQ(0, scene_reopen_exporter(scene));
 	EXPECT_EQ(0, scene_write_stopped(scene, IOVA));
-	EXPECT_EQ(-ENODEV, map_at(scene, self->dmabuf, self->layout, IOVA2));
+	EXPECT_EQ(-ENODEV, scene_map_at(scene, self->dmabuf, self->layout, IOVA2));
 	EXPECT_EQ(0, ioas_unmap(scene->iommufd, scene->ioas, IOVA, self->size,
 				&unmapped));
 	EXPECT_EQ(self->size, (long long)unmapped);
@@ -317,7 +310,7 @@ FIXTURE_SETUP(reasons)
 {
 	scene_open(&self->scene, PCI_ID_NVME, WINDOW);
 	self->dmabuf = scene_export(&self->scene, one);
-	ASSERT_EQ(0, map_at(&self->scene, self->dmabuf, one, IOVA));
+	ASSERT_EQ(0, scene_map_at(&self->scene, self->dmabuf, one, IOVA));
 }
 
 FIXTURE_TEARDOWN(reasons)
@@ -332,7 +325,7 @@ static int still_away(struct scene *scene, int dmabuf)
 
 	if (!err)
 		err = edu_wait(&scene->edu);
-	if (!err && map_at(scene, dmabuf, one, IOVA2) != -ENODEV)
+	if (!err && scene_map_at(scene, dmabuf, one, IOVA2) != -ENODEV)
 		err = -EEXIST;
 	return err;
 }
@@ -420,7 +413,7 @@ FIXTURE_SETUP(reset)
 	ASSERT_LE(0, self->kmsg);
 	scene_open(&self->scene, variant->exporter, WINDOW);
 	self->dmabuf = scene_export(&self->scene, self->layout);
-	ASSERT_EQ(0, map_at(&self->scene, self->dmabuf, self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(&self->scene, self->dmabuf, self->layout, IOVA));
 }
 
 FIXTURE_TEARDOWN(reset)
@@ -485,7 +478,7 @@ TEST_F_TIMEOUT(reset, while_decode_is_off, LIMIT)
 	ASSERT_EQ(0, variant->reset(&scene->exporter));
 	ASSERT_EQ(0, scene_write_due(scene, IOVA));
 	ASSERT_EQ(0, edu_wait(&scene->edu));
-	EXPECT_EQ(-ENODEV, map_at(scene, self->dmabuf, self->layout, IOVA2));
+	EXPECT_EQ(-ENODEV, scene_map_at(scene, self->dmabuf, self->layout, IOVA2));
 	ASSERT_EQ(0, memory_on(&scene->exporter));
 	EXPECT_EQ(0, scene_judge(scene));
 	EXPECT_EQ(0, arrives_at(scene, self->layout, IOVA));

@@ -86,6 +86,13 @@ int scene_judge(struct scene *scene)
 	return -EILSEQ;
 }
 
+int scene_map_at(struct scene *scene, int dmabuf, struct layout layout,
+		 __u64 iova)
+{
+	return ioas_map_file_at(scene->iommufd, scene->ioas, dmabuf,
+				layout_size(layout), iova);
+}
+
 int scene_write_arrives(struct scene *scene, __u64 iova, struct layout layout,
 			__u64 offset, size_t len)
 {

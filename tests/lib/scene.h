@@ -48,6 +48,10 @@ void scene_pattern(struct scene *scene, void *data, size_t len);
 /* Every byte of the window is as it should be. */
 int scene_judge(struct scene *scene);
 
+/* Map all of a dma-buf into the scene's IOAS; 0 or -errno. */
+int scene_map_at(struct scene *scene, int dmabuf, struct layout layout,
+		 __u64 iova);
+
 /*
  * DMA between @iova and byte @offset of the dma-buf described by @layout
  * arrives there and nowhere else.
