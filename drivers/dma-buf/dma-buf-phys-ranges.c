@@ -3,7 +3,7 @@
  * dma-buf-phys: range lists
  *
  * The list belongs to the exporter: it is borrowed, const, never copied and
- * never edited. It is validated once, in phys_ranges_get(); every other
+ * never edited. It is validated once, in phys_ranges_peek(); every other
  * function trusts it.
  *
  * A *slice* is a part of the buffer given by offset and length in bytes. A

@@ -40,15 +40,16 @@
  * Attach and detach against suspend. An attachment is on dma_buf::attachments,
  * which resv protects, before its importer can map, and leaves it after its
  * importer has unmapped; so every mapping has an attachment that
- * dma_buf_invalidate_mappings() finds. The state that attach looks at without
- * resv is a hint for an early refusal, map decides.
+ * dma_buf_invalidate_mappings() finds. Attach looks at the state under resv, but
+ * drops it before the attachment is on the list: what it saw is for an early
+ * refusal, map decides.
  *
  * Lock order:
  *
  *   iommufd domains_rwsem > iova_rwsem > iopt_pages::mutex (dma-buf class)
  *   mmap_lock > vfio memory_lock > vfio dma-buf list
  *     > dma_buf::resv > importer's own lock
- *   phys_buffers_lock > dma_buf::resv
+ *   vfio dma-buf list > phys_buffers_lock > dma_buf::resv
  */
 #define pr_fmt(fmt) "dma-buf-phys: " fmt
 
