@@ -12,8 +12,10 @@
  * timeout: 600
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "iommufd.h"
@@ -365,6 +367,24 @@ TEST_F_TIMEOUT(reasons, reset_in_low_power, LIMIT)
 	ASSERT_EQ(0, full_power(&scene->exporter));
 	EXPECT_EQ(0, scene_judge(scene));
 	EXPECT_EQ(0, arrives_at(scene, one, IOVA));
+}
+
+/* Low power may end without user space; it is only told so. */
+TEST_F_TIMEOUT(reasons, wakes_up_by_itself, LIMIT)
+{
+	struct scene *scene = &self->scene;
+	struct pollfd told = { .events = POLLIN };
+
+	told.fd = eventfd(0, EFD_CLOEXEC);
+	ASSERT_GE(told.fd, 0);
+	ASSERT_EQ(0, vfio_low_power_until_wakeup(&scene->exporter, told.fd));
+	EXPECT_EQ(0, still_away(scene, self->dmabuf));
+	EXPECT_EQ(0, poll(&told, 1, 0));
+	ASSERT_EQ(0, pci_sysfs_wake(scene->exporter.name));
+	EXPECT_EQ(1, poll(&told, 1, 5000));
+	EXPECT_EQ(0, scene_judge(scene));
+	EXPECT_EQ(0, arrives_at(scene, one, IOVA));
+	close(told.fd);
 }
 
 static int ioctl_reset(void *dev)

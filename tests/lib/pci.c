@@ -131,3 +131,10 @@ int pci_sysfs_reset(const char *name)
 {
 	return pci_write_attr(name, "reset", "1");
 }
+
+int pci_sysfs_wake(const char *name)
+{
+	int err = pci_write_attr(name, "power/control", "on");
+
+	return err ? err : pci_write_attr(name, "power/control", "auto");
+}

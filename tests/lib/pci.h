@@ -33,6 +33,9 @@ int pci_unbind(const char *name);
 /* echo 1 > reset */
 int pci_sysfs_reset(const char *name);
 
+/* Wake it from runtime power management, as the system's administrator may. */
+int pci_sysfs_wake(const char *name);
+
 /* One sysfs attribute of the device, without the newline. */
 int pci_read_attr(const char *name, const char *attr, char *buf, size_t len);
 int pci_write_attr(const char *name, const char *attr, const char *value);

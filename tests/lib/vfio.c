@@ -286,3 +286,14 @@ int vfio_low_power(struct vfio_dev *dev, bool enter)
 
 	return device_feature(dev, VFIO_DEVICE_FEATURE_SET | what, NULL, 0);
 }
+
+int vfio_low_power_until_wakeup(struct vfio_dev *dev, int eventfd)
+{
+	struct vfio_device_low_power_entry_with_wakeup entry = {
+		.wakeup_eventfd = eventfd,
+	};
+
+	return device_feature(dev, VFIO_DEVICE_FEATURE_SET |
+			      VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
+			      &entry, sizeof(entry));
+}

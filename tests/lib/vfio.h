@@ -57,4 +57,7 @@ int vfio_reset(struct vfio_dev *dev);
 /* VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY and _EXIT */
 int vfio_low_power(struct vfio_dev *dev, bool enter);
 
+/* VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP: @eventfd tells of it */
+int vfio_low_power_until_wakeup(struct vfio_dev *dev, int eventfd);
+
 #endif
