@@ -9,6 +9,8 @@
  *   DMA view	  DMA addresses for its device, see dma_buf_phys_map_dma()
  *   domain view  the core maps the ranges into an iommu_domain and keeps them
  *		  there, see dma_buf_phys_map_domain()
+ *   CPU view	  the kernel reads and writes the memory, see
+ *		  dma_buf_phys_map_cpu()
  *
  * No view hands a physical address to the importer. The contract between the
  * two sides is in Documentation/driver-api/dma-buf-phys.rst.
@@ -18,12 +20,15 @@
 
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
+#include <linux/iosys-map.h>
+#include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 
 struct iommu_domain;
 struct mem_cgroup;
+struct obj_cgroup;
 struct p2pdma_provider;
 
 /**
@@ -57,12 +62,14 @@ enum dma_buf_phys_reason {
  * enum dma_buf_phys_view - what an importer can ask for
  * @DMA_BUF_PHYS_VIEW_DMA: DMA addresses for the attached device
  * @DMA_BUF_PHYS_VIEW_DOMAIN: a mapping in an iommu_domain
+ * @DMA_BUF_PHYS_VIEW_CPU: a mapping in the kernel's address space
  *
  * Bits of a set, see dma_buf_phys_importer_attach().
  */
 enum dma_buf_phys_view {
 	DMA_BUF_PHYS_VIEW_DMA		= BIT(0),
 	DMA_BUF_PHYS_VIEW_DOMAIN	= BIT(1),
+	DMA_BUF_PHYS_VIEW_CPU		= BIT(2),
 };
 
 /**
@@ -73,12 +80,15 @@ enum dma_buf_phys_view {
  * @nr: number of entries in @vec
  * @provider: peer-to-peer provider of the BAR, NULL for system memory
  * @kind: what the memory is
+ * @write_combine: CPUs map the MMIO write-combining, as the exporter's own
+ *	mappings of it; otherwise uncached
  */
 struct dma_buf_phys_ranges {
 	const struct phys_vec *vec;
 	size_t nr;
 	struct p2pdma_provider *provider;
 	enum dma_buf_phys_kind kind;
+	bool write_combine;
 };
 
 /**
@@ -148,9 +158,9 @@ struct dma_buf_phys_attachment;
  *	left in &dma_buf.resv signal, and unmaps in bounded time without help
  *	from user space; a pinned importer unmaps here. It may come before
  *	dma_buf_phys_importer_attach() has returned, and again while nothing is
- *	mapped. May be NULL for an importer that uses domain views only (the
- *	core unmaps those itself), or that cannot stop: it must pin before it
- *	maps, and exporters that may revoke refuse it.
+ *	mapped. May be NULL for an importer that uses domain and CPU views only
+ *	(the core ends those itself), or that cannot stop: it must pin before
+ *	it maps, and exporters that may revoke refuse it.
  */
 struct dma_buf_phys_importer_ops {
 	const char *name;
@@ -170,7 +180,9 @@ struct dma_buf_phys_attachment {
 	struct dma_buf_attachment *attach;		/* set once */
 	const struct dma_buf_phys_importer_ops *ops;	/* immutable */
 	unsigned int views;				/* immutable */
+	struct mem_cgroup *memcg;	/* immutable: charged for CPU views */
 	struct list_head domain_maps;			/* under dma_buf::resv */
+	struct list_head cpu_maps;			/* under dma_buf::resv */
 	unsigned int nr_pins;				/* under dma_buf::resv */
 	struct dma_buf_phys_holder holder;
 };
@@ -253,6 +265,38 @@ struct dma_buf_phys_domain_map {
 	bool live;			/* the domain translates the slice */
 };
 
+struct dma_buf_phys_cpu_piece;
+
+/**
+ * struct dma_buf_phys_cpu_map - a CPU view, embedded by the importer
+ *
+ * All fields are private to the core.
+ */
+struct dma_buf_phys_cpu_map {
+	/* private: immutable while registered */
+	struct dma_buf_phys_attachment *attach;
+	u64 offset;
+	u64 len;
+
+	/* private: under dma_buf::resv */
+	struct list_head node;		/* in dma_buf_phys_attachment::cpu_maps */
+
+	/*
+	 * private: held for reading in a section. What follows is written under
+	 * dma_buf::resv, and does not change while @live. @live is written
+	 * under @lock as well.
+	 */
+	struct rw_semaphore lock;
+	bool live;			/* the kernel has the slice mapped */
+	struct dma_buf_phys_ranges ranges;
+	struct dma_buf_phys_cpu_piece *pieces;	/* in the order of the slice */
+	size_t nr_pieces;
+	struct iosys_map vmap;		/* of an exporter outside the class */
+	struct obj_cgroup *objcg;	/* has the charge */
+	u64 charge;			/* bytes, of page tables and the like */
+	u64 space;			/* bytes of address space */
+};
+
 /* For exporters */
 void dma_buf_phys_init(struct dma_buf_phys *phys, unsigned long suspended);
 struct dma_buf *dma_buf_phys_export(const struct dma_buf_export_info *info);
@@ -297,6 +341,23 @@ int dma_buf_phys_map_domain(struct dma_buf_phys_attachment *attach,
 			    struct iommu_domain *domain, unsigned long iova,
 			    u64 offset, u64 len, int prot, bool small_pages);
 void dma_buf_phys_unmap_domain(struct dma_buf_phys_domain_map *map);
+
+int dma_buf_phys_map_cpu(struct dma_buf_phys_attachment *attach,
+			 struct dma_buf_phys_cpu_map *map, u64 offset, u64 len);
+int dma_buf_phys_remap_cpu(struct dma_buf_phys_cpu_map *map);
+void dma_buf_phys_unmap_cpu(struct dma_buf_phys_cpu_map *map);
+int dma_buf_phys_cpu_begin(struct dma_buf_phys_cpu_map *map);
+void dma_buf_phys_cpu_end(struct dma_buf_phys_cpu_map *map);
+int dma_buf_phys_cpu_read(struct dma_buf_phys_cpu_map *map, u64 offset,
+			  void *dst, size_t len);
+int dma_buf_phys_cpu_write(struct dma_buf_phys_cpu_map *map, u64 offset,
+			   const void *src, size_t len);
+int dma_buf_phys_cpu_read64(struct dma_buf_phys_cpu_map *map, u64 offset,
+			    u64 *value);
+int dma_buf_phys_cpu_write64(struct dma_buf_phys_cpu_map *map, u64 offset,
+			     u64 value);
+int dma_buf_phys_cpu_flush(struct dma_buf_phys_cpu_map *map, u64 offset,
+			   u64 len);
 
 /**
  * dma_buf_phys_dev - the device an importer attached
