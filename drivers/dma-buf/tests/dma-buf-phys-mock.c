@@ -6,6 +6,7 @@
  */
 #include <kunit/device.h>
 #include <kunit/resource.h>
+#include <kunit/visibility.h>
 #include <linux/dma-resv.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
@@ -27,6 +28,7 @@ u64 mock_sum(const struct phys_vec *vec, size_t nr)
 		sum += vec[nr].len;
 	return sum;
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_sum);
 
 /* The runs of a slice; @runs has room for @nr. */
 size_t mock_runs(const struct phys_vec *vec, size_t nr, u64 offset, u64 len,
@@ -50,6 +52,7 @@ size_t mock_runs(const struct phys_vec *vec, size_t nr, u64 offset, u64 len,
 	}
 	return count;
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_runs);
 
 phys_addr_t mock_paddr(const struct phys_vec *vec, u64 byte)
 {
@@ -57,6 +60,7 @@ phys_addr_t mock_paddr(const struct phys_vec *vec, u64 byte)
 		byte -= vec->len;
 	return vec->paddr + byte;
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_paddr);
 
 /*
  * Exporter
@@ -148,6 +152,7 @@ void mock_lend(struct mock_exporter *exp, const struct phys_vec *vec,
 		.provider = kind == DMA_BUF_PHYS_MMIO ? &exp->provider : NULL,
 	};
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_lend);
 
 struct mock_exporter *mock_export(struct kunit *test,
 				  const struct mock_buffer *buffer)
@@ -181,12 +186,14 @@ struct mock_exporter *mock_export(struct kunit *test,
 							   exp));
 	return exp;
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_export);
 
 void mock_revoke(struct mock_exporter *exp)
 {
 	dma_buf_phys_revoke(exp->dmabuf);
 	exp->gone = true;
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_revoke);
 
 /*
  * Importer
@@ -206,6 +213,7 @@ struct device *mock_device(struct kunit *test, const char *name)
 	KUNIT_ASSERT_EQ(test, dma_set_mask(dev, DMA_BIT_MASK(64)), 0);
 	return dev;
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_device);
 
 static void mock_unmap_locked(struct mock_importer *imp)
 {
@@ -239,10 +247,12 @@ const struct dma_buf_phys_importer_ops mock_stoppable = {
 	.name = "mock",
 	.invalidate = mock_invalidate,
 };
+EXPORT_SYMBOL_IF_KUNIT(mock_stoppable);
 
 const struct dma_buf_phys_importer_ops mock_unstoppable = {
 	.name = "mock-unstoppable",
 };
+EXPORT_SYMBOL_IF_KUNIT(mock_unstoppable);
 
 static void mock_attach_exit(void *data)
 {
@@ -271,6 +281,7 @@ mock_try_attach(struct kunit *test, struct dma_buf *dmabuf, struct device *dev,
 							   imp));
 	return imp;
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_try_attach);
 
 struct mock_importer *mock_attach(struct kunit *test, struct dma_buf *dmabuf,
 				  unsigned int views)
@@ -282,6 +293,7 @@ struct mock_importer *mock_attach(struct kunit *test, struct dma_buf *dmabuf,
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, imp);
 	return imp;
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_attach);
 
 int mock_map_dma(struct mock_importer *imp, u64 offset, u64 len)
 {
@@ -294,6 +306,7 @@ int mock_map_dma(struct mock_importer *imp, u64 offset, u64 len)
 	dma_resv_unlock(imp->attach->dmabuf->resv);
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_map_dma);
 
 void mock_unmap_dma(struct mock_importer *imp)
 {
@@ -301,6 +314,7 @@ void mock_unmap_dma(struct mock_importer *imp)
 	mock_unmap_locked(imp);
 	dma_resv_unlock(imp->attach->dmabuf->resv);
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_unmap_dma);
 
 /*
  * Fence
@@ -343,6 +357,45 @@ struct dma_fence *mock_fence(struct kunit *test, struct dma_buf *dmabuf,
 	dma_resv_unlock(dmabuf->resv);
 	return fence;
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_fence);
+
+struct mock_signaller {
+	struct delayed_work work;
+	struct dma_fence *fence;
+};
+
+static void mock_signal_work(struct work_struct *work)
+{
+	struct mock_signaller *sig = container_of(to_delayed_work(work),
+						  struct mock_signaller, work);
+
+	dma_fence_signal(sig->fence);
+}
+
+static void mock_signal_exit(void *data)
+{
+	struct mock_signaller *sig = data;
+
+	cancel_delayed_work_sync(&sig->work);
+}
+
+/* A fence that signals @ms from now. */
+struct dma_fence *mock_fence_in(struct kunit *test, struct dma_buf *dmabuf,
+				enum dma_resv_usage usage, unsigned int ms)
+{
+	struct mock_signaller *sig = kunit_kzalloc(test, sizeof(*sig),
+						   GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, sig);
+	INIT_DELAYED_WORK(&sig->work, mock_signal_work);
+	sig->fence = mock_fence(test, dmabuf, usage);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   mock_signal_exit,
+							   sig));
+	schedule_delayed_work(&sig->work, msecs_to_jiffies(ms));
+	return sig->fence;
+}
+EXPORT_SYMBOL_IF_KUNIT(mock_fence_in);
 
 /*
  * Domain
@@ -502,6 +555,7 @@ struct mock_domain *mock_domain(struct kunit *test, unsigned long pgsizes)
 							   dom));
 	return dom;
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_domain);
 
 static void mock_unmap_domain_exit(void *data)
 {
@@ -536,11 +590,13 @@ mock_map_domain(struct mock_importer *imp, struct mock_domain *dom, u64 iova,
 						  mock_unmap_domain_exit, map));
 	return map;
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_map_domain);
 
 void mock_unmap_domain(struct kunit *test, struct dma_buf_phys_domain_map *map)
 {
 	kunit_release_action(test, mock_unmap_domain_exit, map);
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_unmap_domain);
 
 /* Steps through a huge slice that is not probed page by page. */
 #define MOCK_MAX_PROBES		512
@@ -573,8 +629,9 @@ void mock_expect_translates(struct mock_domain *dom, const struct phys_vec *vec,
 	KUNIT_EXPECT_EQ_MSG(dom->test, wrong, 0,
 			    "pages of iova %#llx length %#llx", iova, len);
 }
+EXPORT_SYMBOL_IF_KUNIT(mock_expect_translates);
 
 MODULE_IMPORT_NS("DMA_BUF");
 MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
-MODULE_DESCRIPTION("KUnit tests of dma-buf-phys");
+MODULE_DESCRIPTION("Mocks for the KUnit tests of dma-buf-phys");
 MODULE_LICENSE("GPL");

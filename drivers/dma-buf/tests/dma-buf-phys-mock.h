@@ -109,6 +109,8 @@ int mock_map_dma(struct mock_importer *imp, u64 offset, u64 len);
 void mock_unmap_dma(struct mock_importer *imp);
 struct dma_fence *mock_fence(struct kunit *test, struct dma_buf *dmabuf,
 			     enum dma_resv_usage usage);
+struct dma_fence *mock_fence_in(struct kunit *test, struct dma_buf *dmabuf,
+				enum dma_resv_usage usage, unsigned int ms);
 
 struct mock_domain *mock_domain(struct kunit *test, unsigned long pgsizes);
 struct dma_buf_phys_domain_map *

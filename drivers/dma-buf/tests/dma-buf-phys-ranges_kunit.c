@@ -6,6 +6,7 @@
  * the slice and joins neighbours, and, where the buffer is small enough, byte
  * by byte with mock_paddr().
  */
+#include <linux/module.h>
 #include <linux/prandom.h>
 #include <linux/sizes.h>
 
@@ -382,3 +383,8 @@ static struct kunit_suite ranges_suite = {
 };
 
 kunit_test_suite(ranges_suite);
+
+MODULE_IMPORT_NS("DMA_BUF");
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
+MODULE_DESCRIPTION("KUnit tests of dma-buf-phys");
+MODULE_LICENSE("GPL");

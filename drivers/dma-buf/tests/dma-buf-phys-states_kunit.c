@@ -321,41 +321,6 @@ static const struct wait_param wait_params[] = {
 
 KUNIT_ARRAY_PARAM_DESC(wait, wait_params, name);
 
-struct signaller {
-	struct delayed_work work;
-	struct dma_fence *fence;
-};
-
-static void signal_work(struct work_struct *work)
-{
-	struct signaller *sig = container_of(to_delayed_work(work),
-					     struct signaller, work);
-
-	dma_fence_signal(sig->fence);
-}
-
-static void signal_exit(void *data)
-{
-	struct signaller *sig = data;
-
-	cancel_delayed_work_sync(&sig->work);
-}
-
-/* A fence that signals @ms from now. */
-static struct dma_fence *fence_in(struct kunit *test, struct dma_buf *dmabuf,
-				  enum dma_resv_usage usage, unsigned int ms)
-{
-	struct signaller *sig = kunit_kzalloc(test, sizeof(*sig), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, sig);
-	INIT_DELAYED_WORK(&sig->work, signal_work);
-	sig->fence = mock_fence(test, dmabuf, usage);
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, signal_exit, sig));
-	schedule_delayed_work(&sig->work, msecs_to_jiffies(ms));
-	return sig->fence;
-}
-
 static void wait_for_importer(struct kunit *test)
 {
 	const struct wait_param *p = test->param_value;
@@ -365,7 +330,7 @@ static void wait_for_importer(struct kunit *test)
 	s->imp->delay_ms = p->delay_ms;
 	KUNIT_ASSERT_EQ(test, mock_map_dma(s->imp, 0, LIST_SIZE), 0);
 	if (p->fence_ms)
-		fence = fence_in(test, s->exp->dmabuf, DMA_RESV_USAGE_BOOKKEEP,
+		fence = mock_fence_in(test, s->exp->dmabuf, DMA_RESV_USAGE_BOOKKEEP,
 				 p->fence_ms);
 	if (p->revoke)
 		mock_revoke(s->exp);
@@ -403,12 +368,12 @@ static void map_waits_for_fence(struct kunit *test)
 	struct dma_buf_phys_domain_map *map;
 	struct dma_fence *fence;
 
-	fence = fence_in(test, s->exp->dmabuf, p->usage, 200);
+	fence = mock_fence_in(test, s->exp->dmabuf, p->usage, 200);
 	KUNIT_ASSERT_EQ(test, mock_map_dma(s->imp, 0, SZ_4K), 0);
 	KUNIT_EXPECT_EQ(test, dma_fence_is_signaled(fence), p->waits);
 	mock_unmap_dma(s->imp);
 
-	fence = fence_in(test, s->exp->dmabuf, p->usage, 200);
+	fence = mock_fence_in(test, s->exp->dmabuf, p->usage, 200);
 	map = mock_map_domain(s->imp, s->dom, 0, 0, SZ_4K, MOCK_PROT, false);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, map);
 	KUNIT_EXPECT_EQ(test, dma_fence_is_signaled(fence), p->waits);
@@ -441,7 +406,7 @@ static void second_suspend_waits(struct kunit *test)
 	struct dma_fence *fence;
 
 	dma_buf_phys_suspend(s->exp->dmabuf, PWR);
-	fence = fence_in(test, s->exp->dmabuf, DMA_RESV_USAGE_BOOKKEEP, 50);
+	fence = mock_fence_in(test, s->exp->dmabuf, DMA_RESV_USAGE_BOOKKEEP, 50);
 	dma_buf_phys_suspend(s->exp->dmabuf, RST);
 	KUNIT_EXPECT_TRUE(test, dma_fence_is_signaled(fence));
 }
