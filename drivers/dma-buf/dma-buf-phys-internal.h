@@ -6,6 +6,7 @@
  *   dma-buf-phys-ranges.c	range lists: validation, walking a slice
  *   dma-buf-phys-dma.c		DMA view, and the scatterlist for old importers
  *   dma-buf-phys-domain.c	domain view
+ *   dma-buf-phys-cpu.c		CPU view
  */
 #ifndef _DMA_BUF_PHYS_INTERNAL_H
 #define _DMA_BUF_PHYS_INTERNAL_H
@@ -85,6 +86,28 @@ static inline void phys_domain_unmap_all(struct dma_buf_phys_attachment *attach)
 
 static inline void
 phys_domain_refill_all(struct dma_buf_phys_attachment *attach)
+{
+}
+#endif
+
+/* dma-buf-phys-cpu.c */
+
+struct dma_buf_phys_cpu_piece {
+	u64 first;		/* offset in the slice */
+	struct iosys_map map;
+};
+
+/* Address space that all CPU views together may take. */
+#define PHYS_CPU_MAX	(VMALLOC_TOTAL / 8)
+
+#if IS_ENABLED(CONFIG_KUNIT)
+extern u64 phys_cpu_space;
+#endif
+
+#ifdef CONFIG_HAS_IOMEM
+void phys_cpu_unmap_all(struct dma_buf_phys_attachment *attach);
+#else
+static inline void phys_cpu_unmap_all(struct dma_buf_phys_attachment *attach)
 {
 }
 #endif

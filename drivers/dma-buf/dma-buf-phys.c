@@ -11,7 +11,8 @@
  * The rules that every function here keeps:
  *
  *  - State, map, unmap and invalidate run under dma_buf::resv. Nothing waits
- *    under it, except map, for KERNEL fences.
+ *    under it, except map, for KERNEL fences, and the end of a CPU view, for
+ *    the sections in progress.
  *  - A buffer is *live* while it is not revoked and no reason suspends it. Only
  *    a live buffer is mapped.
  *  - dma_buf_phys::nr_maps counts the mappings through which memory can be
@@ -49,7 +50,12 @@
  *   iommufd domains_rwsem > iova_rwsem > iopt_pages::mutex (dma-buf class)
  *   mmap_lock > vfio memory_lock > vfio dma-buf list
  *     > dma_buf::resv > importer's own lock
+ *                     > dma_buf_phys_cpu_map::lock
  *   vfio dma-buf list > phys_buffers_lock > dma_buf::resv
+ *
+ * The lock of a CPU view is held for reading while the memory is accessed, and
+ * suspend waits for it under all of the above. So whoever holds it takes none of
+ * them, and not the lock of a second view either.
  */
 #define pr_fmt(fmt) "dma-buf-phys: " fmt
 
@@ -57,6 +63,7 @@
 #include <linux/dma-resv.h>
 #include <linux/export.h>
 #include <linux/log2.h>
+#include <linux/memcontrol.h>
 #include <linux/module.h>
 #include <linux/pci-p2pdma.h>
 #include <linux/seq_file.h>
@@ -251,6 +258,7 @@ static void phys_thunk_invalidate(struct dma_buf_attachment *attach)
 	/* May come before dma_buf_phys_importer_attach() knows it. */
 	importer->attach = attach;
 	phys_domain_unmap_all(importer);
+	phys_cpu_unmap_all(importer);
 	if (importer->ops->invalidate)
 		importer->ops->invalidate(importer);
 }
@@ -386,7 +394,7 @@ void dma_buf_phys_detach(struct dma_buf *dmabuf,
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_detach, "DMA_BUF");
 
-/* The core stops domain views by itself, DMA views only the importer can. */
+/* DMA views only the importer can stop, the others the core stops by itself. */
 static const struct dma_buf_attach_ops *
 phys_pick_thunk(unsigned int views, const struct dma_buf_phys_importer_ops *ops)
 {
@@ -395,18 +403,71 @@ phys_pick_thunk(unsigned int views, const struct dma_buf_phys_importer_ops *ops)
 	return &phys_thunk_stoppable;
 }
 
+/* What an exporter outside the class cannot give, and nobody else can. */
+static int phys_check_views(struct dma_buf *dmabuf, struct device *dev,
+			    unsigned int views)
+{
+	const unsigned int known = DMA_BUF_PHYS_VIEW_DMA |
+				   DMA_BUF_PHYS_VIEW_DOMAIN |
+				   DMA_BUF_PHYS_VIEW_CPU;
+	const char *reason;
+
+	if (WARN_ON(!views || views & ~known))
+		return -EINVAL;
+	if (is_dma_buf_phys(dmabuf))
+		return 0;
+
+	if (views & DMA_BUF_PHYS_VIEW_DOMAIN)
+		reason = "exporter does not describe its memory by ranges";
+	else if ((views & DMA_BUF_PHYS_VIEW_CPU) && !dmabuf->ops->vmap)
+		reason = "exporter does not map its memory for the kernel";
+	else
+		return 0;
+	phys_refuse(dmabuf, dev, NULL, reason);
+	return -EOPNOTSUPP;
+}
+
+static struct dma_buf_phys_attachment *
+phys_importer_alloc(struct dma_buf *dmabuf, unsigned int views,
+		    const struct dma_buf_phys_importer_ops *ops, void *priv)
+{
+	struct dma_buf_phys_attachment *importer;
+
+	importer = kzalloc_obj(*importer, GFP_KERNEL_ACCOUNT);
+	if (!importer)
+		return NULL;
+	importer->dmabuf = dmabuf;
+	importer->priv = priv;
+	importer->ops = ops;
+	importer->views = views;
+	if (views & DMA_BUF_PHYS_VIEW_CPU)
+		importer->memcg = get_mem_cgroup_from_current();
+	INIT_LIST_HEAD(&importer->domain_maps);
+	INIT_LIST_HEAD(&importer->cpu_maps);
+	phys_holder_init(&importer->holder);
+	return importer;
+}
+
+static void phys_importer_free(struct dma_buf_phys_attachment *importer)
+{
+	mem_cgroup_put(importer->memcg);
+	kfree(importer);
+}
+
 /**
  * dma_buf_phys_importer_attach - attach to a buffer
- * @dmabuf: any dma-buf; one that is not of the class gives a DMA view only
- * @dev: the device that will access the memory. For %DMA_BUF_PHYS_VIEW_DOMAIN
- *	alone any device will do, the domain's devices are not checked.
+ * @dmabuf: any dma-buf; one that is not of the class gives a DMA view, and a
+ *	CPU view if its exporter has a vmap operation
+ * @dev: the device that will access the memory. Without %DMA_BUF_PHYS_VIEW_DMA
+ *	any device will do: a domain's devices are not checked, and a CPU view
+ *	has none.
  * @views: set of &enum dma_buf_phys_view that will be mapped, not empty
  * @ops: the importer, must outlive the attachment
  * @priv: importer's own pointer
  *
  * Context: process context, without &dma_buf.resv.
  * Return: the attachment, or an ERR_PTR: -EINVAL if @views is empty or unknown,
- * -EOPNOTSUPP if a domain view is wanted of a buffer that is not of the class;
+ * -EOPNOTSUPP if a view is wanted that a buffer outside the class cannot give;
  * or as dma_buf_phys_attach(), or what the attach of an exporter outside the
  * class returned.
  */
@@ -416,34 +477,22 @@ dma_buf_phys_importer_attach(struct dma_buf *dmabuf, struct device *dev,
 			     const struct dma_buf_phys_importer_ops *ops,
 			     void *priv)
 {
-	const unsigned int known =
-		DMA_BUF_PHYS_VIEW_DMA | DMA_BUF_PHYS_VIEW_DOMAIN;
 	struct dma_buf_phys_attachment *importer;
 	struct dma_buf_attachment *attach;
+	int ret;
 
-	if (WARN_ON(!views || views & ~known))
-		return ERR_PTR(-EINVAL);
+	ret = phys_check_views(dmabuf, dev, views);
+	if (ret)
+		return ERR_PTR(ret);
 
-	if ((views & DMA_BUF_PHYS_VIEW_DOMAIN) && !is_dma_buf_phys(dmabuf)) {
-		phys_refuse(dmabuf, dev, NULL,
-			    "exporter does not describe its memory by ranges");
-		return ERR_PTR(-EOPNOTSUPP);
-	}
-
-	importer = kzalloc_obj(*importer, GFP_KERNEL_ACCOUNT);
+	importer = phys_importer_alloc(dmabuf, views, ops, priv);
 	if (!importer)
 		return ERR_PTR(-ENOMEM);
-	importer->dmabuf = dmabuf;
-	importer->priv = priv;
-	importer->ops = ops;
-	importer->views = views;
-	INIT_LIST_HEAD(&importer->domain_maps);
-	phys_holder_init(&importer->holder);
 
 	attach = dma_buf_dynamic_attach(dmabuf, dev,
 					phys_pick_thunk(views, ops), importer);
 	if (IS_ERR(attach)) {
-		kfree(importer);
+		phys_importer_free(importer);
 		return ERR_CAST(attach);
 	}
 	importer->attach = attach;
@@ -462,9 +511,10 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_importer_attach, "DMA_BUF");
 void dma_buf_phys_importer_detach(struct dma_buf_phys_attachment *attach)
 {
 	WARN_ON(!list_empty(&attach->domain_maps));
+	WARN_ON(!list_empty(&attach->cpu_maps));
 
 	dma_buf_detach(attach->dmabuf, attach->attach);
-	kfree(attach);
+	phys_importer_free(attach);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_importer_detach, "DMA_BUF");
 
@@ -673,8 +723,9 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_revoke, "DMA_BUF");
  *
  * If it was the last one and the buffer is not revoked, the memory is live
  * again: the core has refilled every domain view at its old address when this
- * returns. DMA views stay gone until their importers map again. Idempotent per
- * reason. Not to be called while dma_buf_phys_suspend() waits for the same one.
+ * returns. DMA and CPU views stay gone until their importers map them again.
+ * Idempotent per reason. Not to be called while dma_buf_phys_suspend() waits for
+ * the same one.
  *
  * Context: process context, without &dma_buf.resv.
  */

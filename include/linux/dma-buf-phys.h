@@ -293,8 +293,8 @@ struct dma_buf_phys_cpu_map {
 	size_t nr_pieces;
 	struct iosys_map vmap;		/* of an exporter outside the class */
 	struct obj_cgroup *objcg;	/* has the charge */
-	u64 charge;			/* bytes, of page tables and the like */
-	u64 space;			/* bytes of address space */
+	size_t charge;			/* bytes, of page tables and the like */
+	size_t space;			/* bytes of address space */
 };
 
 /* For exporters */
