@@ -324,4 +324,23 @@ TEST_F_TIMEOUT(helper, failure_frees_the_address_space, LIMIT)
 				      PAGE));
 }
 
+/* It has no vmap operation, so there is no CPU view either. */
+TEST_F_TIMEOUT(helper, cpu_view_is_refused, LIMIT)
+{
+	int kmsg;
+
+	if (!(variant->flags & DBT_ATTACH_CLASS))
+		SKIP(return, "an importer outside the class has no views");
+
+	kmsg = kmsg_open();
+	ASSERT_LE(0, kmsg);
+	ATTACH(three);
+	ASSERT_EQ(0, importer_detach(self->importer));
+	EXPECT_EQ(-EOPNOTSUPP, importer_attach(self->importer, self->dmabuf,
+					       variant->flags | DBT_ATTACH_CPU,
+					       0));
+	EXPECT_TRUE(kmsg_has(kmsg, self->importer_name, "does not map"));
+	close(kmsg);
+}
+
 TEST_HARNESS_MAIN

@@ -125,6 +125,11 @@ int importer_unmap(int importer)
 	return ioctl(importer, DBT_UNMAP) < 0 ? -errno : 0;
 }
 
+int importer_remap(int importer)
+{
+	return ioctl(importer, DBT_REMAP) < 0 ? -errno : 0;
+}
+
 int importer_state(int importer, struct dbt_state *state)
 {
 	return ioctl(importer, DBT_STATE, state) < 0 ? -errno : 0;
@@ -164,6 +169,33 @@ ssize_t importer_write_stale(int importer, __u64 offset, const void *data,
 ssize_t importer_read(int importer, __u64 offset, void *data, size_t len)
 {
 	return transfer(importer, offset, data, len, 0);
+}
+
+ssize_t importer_write_flush(int importer, __u64 offset, const void *data,
+			     size_t len)
+{
+	return transfer(importer, offset, data, len,
+			DBT_TRANSFER_WRITE | DBT_TRANSFER_FLUSH);
+}
+
+static int all_done(ssize_t done, size_t len)
+{
+	if (done < 0)
+		return done;
+	return (size_t)done == len ? 0 : -EIO;
+}
+
+int importer_write64(int importer, __u64 offset, __u64 value)
+{
+	return all_done(transfer(importer, offset, &value, sizeof(value),
+				 DBT_TRANSFER_WRITE | DBT_TRANSFER_EIGHT),
+			sizeof(value));
+}
+
+int importer_read64(int importer, __u64 offset, __u64 *value)
+{
+	return all_done(transfer(importer, offset, value, sizeof(*value),
+				 DBT_TRANSFER_EIGHT), sizeof(*value));
 }
 
 int exporter_export(int exporter, __u32 bar, struct layout layout)
@@ -220,13 +252,6 @@ int bar_judge(const struct bar *bar)
 	printf("# byte 0x%lx of the BAR is 0x%02x, not 0x%02x\n", where,
 	       bar->map[where], bar->want[where]);
 	return -EILSEQ;
-}
-
-static int all_done(ssize_t done, size_t len)
-{
-	if (done < 0)
-		return done;
-	return (size_t)done == len ? 0 : -EIO;
 }
 
 int importer_write_arrives(int importer, struct bar *bar, struct layout layout,

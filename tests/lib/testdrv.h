@@ -37,6 +37,7 @@ int importer_detach(int importer);
 int importer_map(int importer, __u64 offset, __u64 len);
 int importer_map_all(int importer);
 int importer_unmap(int importer);
+int importer_remap(int importer);
 int importer_state(int importer, struct dbt_state *state);
 int importer_set_mask(int importer, __u64 mask);
 
@@ -44,6 +45,14 @@ int importer_set_mask(int importer, __u64 mask);
 ssize_t importer_write(int importer, __u64 offset, const void *data,
 		       size_t len);
 ssize_t importer_read(int importer, __u64 offset, void *data, size_t len);
+
+/* One access of 8 bytes by a CPU view; 0 or -errno. */
+int importer_write64(int importer, __u64 offset, __u64 value);
+int importer_read64(int importer, __u64 offset, __u64 *value);
+
+/* By a CPU view; the bytes are in the device when it returns. */
+ssize_t importer_write_flush(int importer, __u64 offset, const void *data,
+			     size_t len);
 
 /* The same with the addresses of a mapping that is gone. */
 ssize_t importer_write_stale(int importer, __u64 offset, const void *data,

@@ -8,6 +8,9 @@
  * unmaps inside invalidate. With a delay it stops using the mapping inside
  * invalidate and unmaps later, by a worker, without help from user space.
  *
+ * It can also leave the device alone and access the memory by the CPU view, in
+ * sections that last as long as user space says.
+ *
  * The engine moves up to 4 KiB between a buffer of the device and a DMA
  * address, 100 ms after it was told to. User space's data pass through a bounce
  * page, so one block takes two moves.
@@ -20,6 +23,7 @@
  * closed.
  */
 #include <linux/cleanup.h>
+#include <linux/delay.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-buf-phys.h>
 #include <linux/dma-mapping.h>
@@ -47,6 +51,9 @@
 #define EDU_BLOCK	SZ_4K
 #define EDU_TIMEOUT_US	(10 * USEC_PER_SEC)
 
+/* The CPU copies so much in one section. */
+#define CPU_BLOCK	SZ_1M
+
 struct test_device {
 	struct miscdevice misc;
 	struct pci_dev *pdev;		/* immutable, as the next three */
@@ -68,13 +75,16 @@ struct test_importer {
 	struct dma_buf *dmabuf;		/* NULL: not attached */
 	struct dma_buf_attachment *attach;	/* NULL: attached by the class */
 	struct dma_buf_phys_attachment *phys;
+	bool cpu;			/* @phys is for the CPU view */
 	bool pinned;
 	u32 delay_ms;
+	u64 cpu_len;			/* of @cpu_map while @mapped */
 
 	/* Under dma_buf::resv. */
 	struct sg_table *sgt;		/* valid while @mapped */
 	struct dma_buf_phys_dma_map map;	/* the same, of the class */
-	bool mapped;
+	struct dma_buf_phys_cpu_map cpu_map;	/* the same, for the CPU */
+	bool mapped;			/* written under @lock, too, with @cpu */
 	bool stopped;			/* invalidated, not yet unmapped */
 	u64 addr;			/* of the last mapping's first byte */
 	u32 invalidated;
@@ -183,7 +193,7 @@ static void count_pieces(const struct test_importer *importer,
 
 	dma_resv_assert_held(importer->dmabuf->resv);
 
-	if (!importer->mapped)
+	if (!importer->mapped || importer->cpu)
 		return;
 	if (!importer->phys) {
 		for_each_sgtable_dma_sg(importer->sgt, sg, i) {
@@ -220,6 +230,16 @@ static int map_sgt(struct test_importer *importer)
 	return 0;
 }
 
+static int map_cpu(struct test_importer *importer, u64 offset, u64 len)
+{
+	int ret = dma_buf_phys_map_cpu(importer->phys, &importer->cpu_map,
+				       offset, len);
+
+	importer->mapped = !ret;
+	importer->cpu_len = len;
+	return ret;
+}
+
 static int map_locked(struct test_importer *importer, const struct dbt_map *arg)
 {
 	u64 len = arg->len ?: importer->dmabuf->size;
@@ -230,6 +250,8 @@ static int map_locked(struct test_importer *importer, const struct dbt_map *arg)
 
 	if (importer->mapped)
 		return -EBUSY;
+	if (importer->cpu)
+		return map_cpu(importer, arg->offset, len);
 	if (!importer->phys && (arg->offset || arg->len))
 		return -EINVAL;
 
@@ -249,7 +271,9 @@ static void unmap_locked(struct test_importer *importer)
 
 	if (!importer->mapped)
 		return;
-	if (importer->phys)
+	if (importer->cpu)
+		dma_buf_phys_unmap_cpu(&importer->cpu_map);
+	else if (importer->phys)
 		dma_buf_phys_unmap_dma(importer->phys, &importer->map);
 	else
 		dma_buf_unmap_attachment(importer->attach, importer->sgt,
@@ -335,8 +359,13 @@ static int attach_phys(struct test_importer *importer, struct dma_buf *dmabuf,
 {
 	struct dma_buf_phys_attachment *phys;
 
+	bool cpu = flags & DBT_ATTACH_CPU;
+
+	/* The core ends a CPU view by itself. */
 	phys = dma_buf_phys_importer_attach(dmabuf, &importer->dev->pdev->dev,
-					    DMA_BUF_PHYS_VIEW_DMA,
+					    cpu ? DMA_BUF_PHYS_VIEW_CPU :
+						  DMA_BUF_PHYS_VIEW_DMA,
+					    cpu ||
 					    flags & DBT_ATTACH_NO_INVALIDATE ?
 						    &test_importer_phys_static_ops :
 						    &test_importer_phys_ops,
@@ -344,6 +373,7 @@ static int attach_phys(struct test_importer *importer, struct dma_buf *dmabuf,
 	if (IS_ERR(phys))
 		return PTR_ERR(phys);
 	importer->phys = phys;
+	importer->cpu = cpu;
 	return 0;
 }
 
@@ -409,6 +439,7 @@ static void detach(struct test_importer *importer)
 	else
 		dma_buf_detach(dmabuf, importer->attach);
 	importer->phys = NULL;
+	importer->cpu = false;
 	importer->attach = NULL;
 
 	/* Nobody queues it any more; it must still find the dma-buf. */
@@ -553,6 +584,99 @@ static long transfer(struct test_importer *importer,
 }
 
 /*
+ * The CPU view
+ */
+
+/* One section. User memory is touched outside of it. */
+static int access_block(struct test_importer *importer,
+			const struct dbt_transfer *arg, u64 offset, void *data,
+			size_t len)
+{
+	struct dma_buf_phys_cpu_map *map = &importer->cpu_map;
+	bool write = arg->flags & DBT_TRANSFER_WRITE;
+	int ret;
+
+	ret = dma_buf_phys_cpu_begin(map);
+	if (ret)
+		return ret;
+	if (arg->flags & DBT_TRANSFER_EIGHT)
+		ret = write ? dma_buf_phys_cpu_write64(map, offset,
+						       *(u64 *)data) :
+			      dma_buf_phys_cpu_read64(map, offset, data);
+	else
+		ret = write ? dma_buf_phys_cpu_write(map, offset, data, len) :
+			      dma_buf_phys_cpu_read(map, offset, data, len);
+	if (!ret && arg->flags & DBT_TRANSFER_FLUSH)
+		ret = dma_buf_phys_cpu_flush(map, offset, len);
+	if (importer->delay_ms)
+		msleep(importer->delay_ms);
+	dma_buf_phys_cpu_end(map);
+	return ret;
+}
+
+static ssize_t transfer_block(struct test_importer *importer,
+			      const struct dbt_transfer *arg, u64 done,
+			      void *data, size_t len)
+{
+	void __user *user = u64_to_user_ptr(arg->data + done);
+	bool write = arg->flags & DBT_TRANSFER_WRITE;
+	int ret;
+
+	if (write && copy_from_user(data, user, len))
+		return -EFAULT;
+	ret = access_block(importer, arg, arg->offset + done, data, len);
+	if (ret)
+		return ret;
+	return !write && copy_to_user(user, data, len) ? -EFAULT : len;
+}
+
+static long transfer_by_cpu(struct test_importer *importer,
+			    const struct dbt_transfer *arg)
+{
+	size_t block = min_t(u64, arg->len, CPU_BLOCK);
+	ssize_t ret = 0;
+	void *data;
+	u64 done;
+
+	if (!importer->mapped)
+		return -ENODEV;
+	if (arg->flags & DBT_TRANSFER_EIGHT && arg->len != sizeof(u64))
+		return -EINVAL;
+	data = kvmalloc(block, GFP_KERNEL);
+	if (!data)
+		return -ENOMEM;
+	for (done = 0; done < arg->len; done += ret) {
+		ret = transfer_block(importer, arg, done, data,
+				     min_t(u64, arg->len - done, block));
+		if (ret < 0)
+			break;
+	}
+	kvfree(data);
+	return done ?: ret;
+}
+
+static long remap_cpu(struct test_importer *importer)
+{
+	int ret;
+
+	if (!importer->cpu || !importer->mapped)
+		return -ENOTCONN;
+
+	dma_resv_lock(importer->dmabuf->resv, NULL);
+	ret = dma_buf_phys_remap_cpu(&importer->cpu_map);
+	dma_resv_unlock(importer->dmabuf->resv);
+	return ret;
+}
+
+static bool cpu_view_is_live(struct test_importer *importer)
+{
+	if (!importer->mapped || dma_buf_phys_cpu_begin(&importer->cpu_map))
+		return false;
+	dma_buf_phys_cpu_end(&importer->cpu_map);
+	return true;
+}
+
+/*
  * What user space can ask for
  */
 
@@ -564,6 +688,8 @@ static long ioctl_attach(struct test_importer *importer, void __user *user)
 	if (copy_from_user(&arg, user, sizeof(arg)))
 		return -EFAULT;
 	if (arg.flags & ~DBT_ATTACH_FLAGS || arg.pad)
+		return -EINVAL;
+	if (arg.flags & DBT_ATTACH_CPU && !(arg.flags & DBT_ATTACH_CLASS))
 		return -EINVAL;
 	if (importer->dmabuf)
 		return -EBUSY;
@@ -613,7 +739,8 @@ static long ioctl_transfer(struct test_importer *importer, void __user *user)
 		return -EINVAL;
 	if (!importer->dmabuf)
 		return -ENOTCONN;
-	return transfer(importer, &arg);
+	return importer->cpu ? transfer_by_cpu(importer, &arg) :
+			       transfer(importer, &arg);
 }
 
 static long ioctl_state(struct test_importer *importer, void __user *user)
@@ -623,6 +750,9 @@ static long ioctl_state(struct test_importer *importer, void __user *user)
 	if (!importer->dmabuf)
 		return -ENOTCONN;
 
+	/* Not under resv. */
+	if (importer->cpu && cpu_view_is_live(importer))
+		state.len = importer->cpu_len;
 	dma_resv_lock(importer->dmabuf->resv, NULL);
 	state.addr = importer->addr;
 	count_pieces(importer, &state);
@@ -661,6 +791,8 @@ static long test_importer_ioctl(struct file *file, unsigned int cmd,
 		return ioctl_transfer(importer, arg);
 	case DBT_STATE:
 		return ioctl_state(importer, arg);
+	case DBT_REMAP:
+		return remap_cpu(importer);
 	case DBT_SET_MASK:
 		return ioctl_set_mask(importer, arg);
 	default:

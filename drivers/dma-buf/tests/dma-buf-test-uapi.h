@@ -20,7 +20,8 @@
  * struct dbt_attach - attach to a dma-buf
  * @fd: the dma-buf
  * @flags: how, a set of DBT_ATTACH_*
- * @delay_ms: unmap so long after invalidate, 0: inside of it
+ * @delay_ms: unmap so long after invalidate, 0: inside of it; with
+ *	%DBT_ATTACH_CPU, stay so long in each section
  * @pad: 0
  */
 struct dbt_attach {
@@ -35,7 +36,8 @@ struct dbt_attach {
 #define DBT_ATTACH_NO_PEER2PEER		0x04
 #define DBT_ATTACH_NO_INVALIDATE	0x08
 #define DBT_ATTACH_PIN			0x10
-#define DBT_ATTACH_FLAGS		0x1f
+#define DBT_ATTACH_CPU			0x20	/* CPU view only, with _CLASS */
+#define DBT_ATTACH_FLAGS		0x3f
 
 /**
  * struct dbt_map - map what is attached
@@ -48,7 +50,7 @@ struct dbt_map {
 };
 
 /**
- * struct dbt_transfer - let the device read or write
+ * struct dbt_transfer - let the device, or the CPU, read or write
  * @offset: first byte, counted from the start of the mapping
  * @len: number of bytes
  * @data: user space address of the data to write, or of where to put it
@@ -68,13 +70,16 @@ struct dbt_transfer {
 
 #define DBT_TRANSFER_WRITE	0x01		/* into the dma-buf */
 #define DBT_TRANSFER_STALE	0x02		/* as if still mapped */
-#define DBT_TRANSFER_FLAGS	0x03
+/* CPU view only: */
+#define DBT_TRANSFER_EIGHT	0x04		/* 8 bytes at once */
+#define DBT_TRANSFER_FLUSH	0x08		/* and wait for arrival */
+#define DBT_TRANSFER_FLAGS	0x0f
 
 /**
  * struct dbt_state - what the importer has, filled in by the driver
  * @addr: DMA address of the first byte of the last mapping
- * @len: bytes mapped, 0 if there is no mapping
- * @runs: pieces that the mapping consists of, 0 if there is none
+ * @len: bytes mapped, 0 if there is no mapping, or a dead CPU view
+ * @runs: pieces that the DMA mapping consists of, 0 if there is none
  * @invalidated: number of calls of invalidate since attach
  */
 struct dbt_state {
@@ -93,6 +98,9 @@ struct dbt_state {
 
 /* The highest DMA address that the device can reach from now on. */
 #define DBT_SET_MASK	_IOW('D', 0x86, __u64)
+
+/* Bring a CPU view back. */
+#define DBT_REMAP	_IO('D', 0x87)
 
 /* Exporter */
 

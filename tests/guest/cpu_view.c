@@ -1,0 +1,692 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel reads and writes a BAR that VFIO exports, through the CPU view.
+ *
+ * Every byte is compared with what VFIO's mmap of the same BAR shows. The view
+ * is made and used by the test importer, whose device has no part in it.
+ *
+ * flavour: plain debug
+ * topology: root
+ * tier: check
+ * timeout: 300
+ * leak: yes
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-heap.h>
+#include <linux/udmabuf.h>
+
+#include "iommufd.h"
+#include "kmsg.h"
+#include "leaks.h"
+#include "report.h"
+#include "testdrv.h"
+
+#include "kselftest_harness.h"
+
+#define BAR		2
+#define PAGE		0x1000ULL
+#define WINDOW		0x40000ULL
+#define LIMIT		120	/* seconds per test */
+#define NR_MANY		16
+#define DELAY_MS	700
+#define CPU		(DBT_ATTACH_CLASS | DBT_ATTACH_CPU)
+
+static const struct vfio_region_dma_range three_ranges[] = {
+	{ .offset = 0x24000, .length = 0x2000 },
+	{ .offset = 0x01000, .length = 0x3000 },
+	{ .offset = 0x12000, .length = 0x1000 },
+};
+
+static const struct layout one = { three_ranges, 1 };
+static const struct layout three = { three_ranges, 3 };
+
+/* One page each, one page between each two, in an order of its own. */
+static struct layout many(struct vfio_region_dma_range ranges[NR_MANY])
+{
+	__u32 i;
+
+	for (i = 0; i < NR_MANY; i++)
+		ranges[i] = (struct vfio_region_dma_range){
+			.offset = (i * 11 % NR_MANY * 2 + 1) * PAGE,
+			.length = PAGE,
+		};
+	return (struct layout){ ranges, NR_MANY };
+}
+
+FIXTURE(cpu)
+{
+	int iommufd;
+	int importer;
+	int dmabuf;
+	int kmsg;
+	struct vfio_dev exporter;
+	struct bar bar;
+	char name[PCI_NAME_LEN];	/* of the importer */
+};
+
+FIXTURE_SETUP(cpu)
+{
+	self->dmabuf = -1;
+	self->kmsg = kmsg_open();
+	ASSERT_LE(0, self->kmsg);
+	self->iommufd = iommufd_open();
+	ASSERT_LE(0, self->iommufd);
+	self->importer = importer_open(0, self->name);
+	ASSERT_LE(0, self->importer);
+	ASSERT_EQ(0, vfio_open_id(&self->exporter, PCI_ID_IVSHMEM, 0,
+				  self->iommufd));
+	ASSERT_EQ(0, bar_open(&self->bar, &self->exporter, BAR, WINDOW));
+	bar_fill(&self->bar, 1);
+}
+
+FIXTURE_TEARDOWN(cpu)
+{
+	bar_close(&self->bar);
+	close(self->importer);
+	if (self->dmabuf >= 0)
+		close(self->dmabuf);
+	vfio_close(&self->exporter);
+	close(self->iommufd);
+	close(self->kmsg);
+	EXPECT_EQ(0, settle_dmabufs(0));
+	EXPECT_EQ(0, testdrv_release(self->name));
+}
+
+static int attach_to(int importer, struct vfio_dev *exporter, int *dmabuf,
+		     struct layout layout, __u32 delay_ms)
+{
+	*dmabuf = vfio_export(exporter, BAR, layout.ranges, layout.nr);
+	if (*dmabuf < 0)
+		return *dmabuf;
+	return importer_attach(importer, *dmabuf, CPU, delay_ms);
+}
+
+#define ATTACH(layout, delay_ms)					\
+	ASSERT_EQ(0, attach_to(self->importer, &self->exporter,		\
+			       &self->dmabuf, layout, delay_ms))
+
+#define ATTACH_AND_MAP(layout, delay_ms)				\
+	do {								\
+		ATTACH(layout, delay_ms);				\
+		ASSERT_EQ(0, importer_map_all(self->importer));		\
+	} while (0)
+
+#define EXPECT_ARRIVES(layout)						\
+	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar,	\
+				      layout, 0, 0, PAGE))
+
+/* The view is dead, says so, and changes no byte. */
+static int view_is_dead(int importer)
+{
+	struct dbt_state state;
+	__u64 value = 0;
+	int err;
+
+	err = importer_state(importer, &state);
+	if (err)
+		return err;
+	if (state.len)
+		return -EBUSY;
+	if (importer_write(importer, 0, "x", 1) != -ENODEV ||
+	    importer_read(importer, 0, &value, 1) != -ENODEV ||
+	    importer_write64(importer, 0, 1) != -ENODEV ||
+	    importer_read64(importer, 0, &value) != -ENODEV ||
+	    importer_write_flush(importer, 0, "x", 1) != -ENODEV)
+		return -EIO;
+	return value ? -EILSEQ : 0;
+}
+
+TEST_F_TIMEOUT(cpu, one_range_arrives, LIMIT)
+{
+	struct dbt_state state;
+
+	ATTACH_AND_MAP(one, 0);
+	ASSERT_EQ(0, importer_state(self->importer, &state));
+	EXPECT_EQ(layout_size(one), state.len);
+	EXPECT_EQ(0, state.invalidated);
+	EXPECT_EQ(0, importer_all_arrives(self->importer, &self->bar, one));
+}
+
+TEST_F_TIMEOUT(cpu, three_ranges_arrive, LIMIT)
+{
+	ATTACH_AND_MAP(three, 0);
+	EXPECT_EQ(0, importer_all_arrives(self->importer, &self->bar, three));
+	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three, 0, 0,
+				      layout_size(three)));
+}
+
+TEST_F_TIMEOUT(cpu, many_ranges_arrive, LIMIT)
+{
+	struct vfio_region_dma_range ranges[NR_MANY];
+	struct layout layout = many(ranges);
+
+	ATTACH_AND_MAP(layout, 0);
+	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, layout, 0, 0,
+				      layout_size(layout)));
+}
+
+TEST_F_TIMEOUT(cpu, slices_arrive, LIMIT)
+{
+	const __u64 size = layout_size(three);
+	const struct {
+		__u64 start, len;
+	} slices[] = {
+		{ 0, 1 },			/* first byte */
+		{ size - 1, 1 },		/* last byte */
+		{ 0x1fff, 1 },			/* last byte of a range */
+		{ 0x2000, 1 },			/* first byte of the next */
+		{ 0x1fff, 2 },			/* both */
+		{ 0x1801, 0x37fe },		/* parts of three ranges */
+		{ 0x2000, 0x3000 },		/* a range */
+		{ 0x0123, 0x0345 },		/* within one page */
+	};
+	unsigned int i;
+
+	ATTACH(three, 0);
+	for (i = 0; i < ARRAY_SIZE(slices); i++) {
+		ASSERT_EQ(0, importer_map(self->importer, slices[i].start,
+					  slices[i].len));
+		EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three,
+					      slices[i].start, 0,
+					      slices[i].len));
+		ASSERT_EQ(0, importer_unmap(self->importer));
+	}
+}
+
+/* Slices that start at every byte of 64, across a seam and within a range. */
+TEST_F_TIMEOUT(cpu, every_start_mod_64, LIMIT)
+{
+	static const __u64 lens[] = { 1, 7, 8, 65 };
+	unsigned int i, j;
+
+	ATTACH(three, 0);
+	for (i = 0; i < 64; i++) {
+		for (j = 0; j < ARRAY_SIZE(lens); j++) {
+			__u64 start = (j % 2 ? 0x3fc0 : 0x1fc0) + i;
+
+			ASSERT_EQ(0, importer_map(self->importer, start,
+						  lens[j]));
+			EXPECT_EQ(0, importer_arrives(self->importer,
+						      &self->bar, three, start,
+						      0, lens[j]));
+			ASSERT_EQ(0, importer_unmap(self->importer));
+		}
+	}
+}
+
+/* Accesses at every byte of 64 of one view, to every length up to 16. */
+TEST_F_TIMEOUT(cpu, every_offset_mod_64, LIMIT)
+{
+	__u64 offset;
+	size_t len;
+
+	ATTACH(three, 0);
+	ASSERT_EQ(0, importer_map(self->importer, 0x1fc3, 0x100));
+	for (offset = 0; offset < 64; offset++)
+		for (len = 1; len <= 16; len += 1 + offset % 3)
+			ASSERT_EQ(0, importer_arrives(self->importer,
+						      &self->bar, three, 0x1fc3,
+						      offset, len));
+}
+
+TEST_F_TIMEOUT(cpu, eight_bytes_at_once, LIMIT)
+{
+	const __u64 start = 0x1fc3;
+	__u64 offset, value, got;
+	int want;
+
+	ATTACH(three, 0);
+	ASSERT_EQ(0, importer_map(self->importer, start, 0x80));
+	for (offset = 0; offset < 0x88; offset++) {
+		value = 0x1122334455667788 * (offset + 1);
+		want = (start + offset) % 8 || offset > 0x78 ? -EINVAL : 0;
+		if (!want)
+			bar_note(&self->bar, three, start + offset, &value,
+				 sizeof(value));
+		EXPECT_EQ(want, importer_write64(self->importer, offset,
+						 value));
+		got = 0;
+		EXPECT_EQ(want, importer_read64(self->importer, offset, &got));
+		EXPECT_EQ(want ? 0 : value, got);
+	}
+	EXPECT_EQ(0, bar_judge(&self->bar));
+}
+
+TEST_F_TIMEOUT(cpu, flushed_bytes_are_there, LIMIT)
+{
+	const size_t len = 0x3456;
+	__u8 *data = malloc(len);
+
+	ASSERT_NE(NULL, data);
+	pattern(data, len, 9);
+	ATTACH_AND_MAP(three, 0);
+	bar_note(&self->bar, three, 0x1111, data, len);
+	EXPECT_EQ((ssize_t)len, importer_write_flush(self->importer, 0x1111,
+						     data, len));
+	EXPECT_EQ(0, bar_judge(&self->bar));
+	free(data);
+}
+
+TEST_F_TIMEOUT(cpu, outside_is_refused, LIMIT)
+{
+	const __u64 size = layout_size(three);
+	__u8 data[16] = {};
+
+	ATTACH(three, 0);
+	EXPECT_EQ(-EINVAL, importer_map(self->importer, size, 1));
+	EXPECT_EQ(-EINVAL, importer_map(self->importer, size - 1, 2));
+	EXPECT_EQ(-EINVAL, importer_map(self->importer, 1, ~0ULL));
+	EXPECT_EQ(-EINVAL, importer_map(self->importer, ~0ULL, 2));
+
+	/* There is more of the buffer, of the range and of the page. */
+	ASSERT_EQ(0, importer_map(self->importer, 0x1010, 0x20));
+	EXPECT_EQ(-EINVAL, importer_write(self->importer, 0x18, data, 9));
+	EXPECT_EQ(-EINVAL, importer_write(self->importer, 0x20, data, 1));
+	EXPECT_EQ(-EINVAL, importer_write(self->importer, ~0xfULL, data, 1));
+	EXPECT_EQ(-EINVAL, importer_read(self->importer, 0x1f, data, 2));
+	EXPECT_EQ(-EINVAL, importer_write_flush(self->importer, 0x20, data, 1));
+	EXPECT_EQ(-EINVAL, importer_write64(self->importer, 0x20, 1));
+	EXPECT_EQ(0, bar_judge(&self->bar));
+	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three, 0x1010,
+				      0x18, 8));
+}
+
+/* The DMA engine of a device and the CPU see each other's bytes. */
+TEST_F_TIMEOUT(cpu, shared_with_a_device, LIMIT)
+{
+	int device = importer_reopen(self->name);
+	__u8 data[256], got[256];
+
+	ASSERT_LE(0, device);
+	ATTACH_AND_MAP(three, 0);
+	ASSERT_EQ(0, importer_attach(device, self->dmabuf, DBT_ATTACH_CLASS,
+				     0));
+	ASSERT_EQ(0, importer_map(device, 0x1f80, sizeof(data)));
+	pattern(data, sizeof(data), 31);
+	EXPECT_EQ((ssize_t)sizeof(data),
+		  importer_write(device, 0, data, sizeof(data)));
+	EXPECT_EQ((ssize_t)sizeof(got),
+		  importer_read(self->importer, 0x1f80, got, sizeof(got)));
+	EXPECT_EQ(0, memcmp(data, got, sizeof(got)));
+
+	pattern(data, sizeof(data), 32);
+	EXPECT_EQ((ssize_t)sizeof(data),
+		  importer_write(self->importer, 0x1f80, data, sizeof(data)));
+	EXPECT_EQ((ssize_t)sizeof(got),
+		  importer_read(device, 0, got, sizeof(got)));
+	EXPECT_EQ(0, memcmp(data, got, sizeof(got)));
+	close(device);
+}
+
+TEST_F_TIMEOUT(cpu, memory_disable_ends_the_view, LIMIT)
+{
+	ATTACH_AND_MAP(three, 0);
+	EXPECT_ARRIVES(three);
+	ASSERT_EQ(0, vfio_set_memory(&self->exporter, false));
+	EXPECT_EQ(0, view_is_dead(self->importer));
+	EXPECT_EQ(-ENODEV, importer_remap(self->importer));
+
+	ASSERT_EQ(0, vfio_set_memory(&self->exporter, true));
+	EXPECT_EQ(0, view_is_dead(self->importer));
+	EXPECT_EQ(0, bar_judge(&self->bar));
+	EXPECT_EQ(0, importer_remap(self->importer));
+	EXPECT_ARRIVES(three);
+	EXPECT_EQ(0, importer_remap(self->importer));
+	EXPECT_ARRIVES(three);
+}
+
+/* A slice comes back as the same slice. */
+TEST_F_TIMEOUT(cpu, reset_ends_the_view, LIMIT)
+{
+	ATTACH(three, 0);
+	ASSERT_EQ(0, importer_map(self->importer, 0x1ffd, 9));
+	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three, 0x1ffd,
+				      0, 9));
+	ASSERT_EQ(0, vfio_reset(&self->exporter));
+	EXPECT_EQ(0, view_is_dead(self->importer));
+	EXPECT_EQ(0, bar_judge(&self->bar));
+	EXPECT_EQ(0, importer_remap(self->importer));
+	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three, 0x1ffd,
+				      0, 9));
+	EXPECT_EQ(-EINVAL, importer_write(self->importer, 9, "x", 1));
+}
+
+TEST_F_TIMEOUT(cpu, map_while_suspended_is_refused, LIMIT)
+{
+	ATTACH(three, 0);
+	ASSERT_EQ(0, vfio_set_memory(&self->exporter, false));
+	EXPECT_EQ(-ENODEV, importer_map_all(self->importer));
+	ASSERT_EQ(0, vfio_set_memory(&self->exporter, true));
+	EXPECT_EQ(0, importer_map_all(self->importer));
+	EXPECT_ARRIVES(three);
+}
+
+/* Unmap and detach are right for a dead view, too. */
+TEST_F_TIMEOUT(cpu, dead_view_is_unmapped, LIMIT)
+{
+	ATTACH_AND_MAP(three, 0);
+	ASSERT_EQ(0, vfio_set_memory(&self->exporter, false));
+	EXPECT_EQ(0, importer_unmap(self->importer));
+	ASSERT_EQ(0, vfio_set_memory(&self->exporter, true));
+	EXPECT_EQ(0, importer_map_all(self->importer));
+	EXPECT_ARRIVES(three);
+	ASSERT_EQ(0, vfio_set_memory(&self->exporter, false));
+	EXPECT_EQ(0, importer_detach(self->importer));
+	ASSERT_EQ(0, vfio_set_memory(&self->exporter, true));
+}
+
+TEST_F_TIMEOUT(cpu, close_revokes_for_good, LIMIT)
+{
+	ATTACH_AND_MAP(three, 0);
+	EXPECT_ARRIVES(three);
+	bar_unmap(&self->bar);
+	vfio_close(&self->exporter);
+
+	EXPECT_EQ(0, view_is_dead(self->importer));
+	EXPECT_EQ(-ENODEV, importer_remap(self->importer));
+	EXPECT_EQ(0, importer_unmap(self->importer));
+	EXPECT_EQ(-ENODEV, importer_map_all(self->importer));
+	ASSERT_EQ(0, importer_detach(self->importer));
+	EXPECT_EQ(-ENODEV, importer_attach(self->importer, self->dmabuf, CPU,
+					   0));
+}
+
+struct slow_write {
+	int importer;
+	ssize_t done;
+	__u64 ended;
+};
+
+static void *do_slow_write(void *arg)
+{
+	struct slow_write *write = arg;
+
+	write->done = importer_write(write->importer, 0, "slow", 4);
+	write->ended = now_ms();
+	return NULL;
+}
+
+/* The section in progress comes to its end, the next one does not begin. */
+TEST_F_TIMEOUT(cpu, memory_disable_waits_for_a_section, LIMIT)
+{
+	struct slow_write write = { .importer = self->importer };
+	pthread_t thread;
+	__u64 begin;
+
+	ATTACH_AND_MAP(three, DELAY_MS);
+	bar_note(&self->bar, three, 0, "slow", 4);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, do_slow_write, &write));
+	usleep(200000);
+	begin = now_ms();
+	EXPECT_EQ(0, vfio_set_memory(&self->exporter, false));
+	EXPECT_LE(DELAY_MS / 4, now_ms() - begin);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(4, write.done);
+	EXPECT_EQ(0, view_is_dead(self->importer));
+	EXPECT_EQ(0, vfio_set_memory(&self->exporter, true));
+	EXPECT_EQ(0, bar_judge(&self->bar));
+}
+
+/*
+ * Memory cgroup
+ */
+
+#define CGROUP		"/sys/fs/cgroup"
+#define SMALL_CGROUP	CGROUP "/cpu_view"
+#define NR_CHARGED	16384	/* ranges, of one page each */
+
+/*
+ * An area of address space, page table entries, and an array entry: what a
+ * range costs is not an ABI, but it is not much less.
+ */
+#define LEAST_CHARGE	(NR_CHARGED * 128LL)
+#define SLACK		(512LL << 10)
+
+static int put(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, value, strlen(value)) != (ssize_t)strlen(value))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+static long long charged(void)
+{
+	long long bytes = -1;
+	FILE *file = fopen(SMALL_CGROUP "/memory.current", "r");
+
+	if (file && fscanf(file, "%lld", &bytes) != 1)
+		bytes = -1;
+	if (file)
+		fclose(file);
+	return bytes;
+}
+
+static int limit_to(long long bytes)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lld", bytes);
+	return put(SMALL_CGROUP "/memory.max", text);
+}
+
+/* The same page many times: each is a piece of its own. */
+static int export_charged(struct vfio_dev *dev)
+{
+	struct vfio_region_dma_range *ranges =
+		calloc(NR_CHARGED, sizeof(*ranges));
+	__u32 i;
+	int fd;
+
+	for (i = 0; ranges && i < NR_CHARGED; i++)
+		ranges[i].length = PAGE;
+	fd = ranges ? vfio_export(dev, BAR, ranges, NR_CHARGED) : -ENOMEM;
+	free(ranges);
+	return fd;
+}
+
+#define CHECK(condition)						\
+	do {								\
+		if (!(condition)) {					\
+			printf("# line %d: %s; charged %lld, before %lld\n", \
+			       __LINE__, #condition, charged(), before);	\
+			return 1;					\
+		}							\
+	} while (0)
+
+/* In a process of the small cgroup. Returns its exit status. */
+static int charge_and_uncharge(int importer, int dmabuf, struct vfio_dev *dev)
+{
+	long long before = 0;
+
+	CHECK(!put(SMALL_CGROUP "/cgroup.procs", "0"));
+	CHECK(!importer_attach(importer, dmabuf, CPU, 0));
+	before = charged();
+	CHECK(!limit_to(before + LEAST_CHARGE / 2));
+	CHECK(importer_map_all(importer) == -ENOMEM);
+	CHECK(charged() <= before + SLACK);
+	CHECK(importer_read(importer, 0, &before, 0) == -ENODEV);
+	CHECK(!importer_map(importer, 0x1ff, 2));
+	CHECK(!importer_unmap(importer));
+
+	before = charged();
+	CHECK(!put(SMALL_CGROUP "/memory.max", "max"));
+	CHECK(!importer_map_all(importer));
+	CHECK(charged() >= before + LEAST_CHARGE);
+
+	/* A suspend gives all of it back. */
+	CHECK(!vfio_set_memory(dev, false));
+	CHECK(charged() <= before + SLACK);
+	CHECK(!vfio_set_memory(dev, true));
+
+	/* Whoever remaps, who attached is charged. */
+	CHECK(!put(CGROUP "/cgroup.procs", "0"));
+	CHECK(!limit_to(charged() + LEAST_CHARGE / 2));
+	CHECK(importer_remap(importer) == -ENOMEM);
+	CHECK(!put(SMALL_CGROUP "/memory.max", "max"));
+	before = charged();
+	CHECK(!importer_remap(importer));
+	CHECK(charged() >= before + LEAST_CHARGE);
+	CHECK(!importer_unmap(importer));
+	CHECK(charged() <= before + SLACK);
+	CHECK(!importer_detach(importer));
+	return 0;
+}
+
+TEST_F_TIMEOUT(cpu, charged_to_who_attached, LIMIT)
+{
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, put(CGROUP "/cgroup.subtree_control", "+memory"));
+	ASSERT_EQ(0, mkdir(SMALL_CGROUP, 0755));
+	self->dmabuf = export_charged(&self->exporter);
+	ASSERT_LE(0, self->dmabuf);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		status = charge_and_uncharge(self->importer, self->dmabuf,
+					     &self->exporter);
+		fflush(NULL);
+		_exit(status);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, rmdir(SMALL_CGROUP));
+}
+
+/*
+ * Exporters of the kernel outside the class, which have a vmap operation
+ */
+
+FIXTURE(old)
+{
+	int importer;
+	int dmabuf;
+	__u8 *map;
+	char name[PCI_NAME_LEN];
+};
+
+FIXTURE_VARIANT(old)
+{
+	int (*export)(void);
+};
+
+#define OLD_SIZE	(16 * PAGE)
+
+static int export_heap(void)
+{
+	struct dma_heap_allocation_data arg = {
+		.len = OLD_SIZE,
+		.fd_flags = O_RDWR | O_CLOEXEC,
+	};
+	int heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
+	int err = 0;
+
+	if (heap < 0)
+		return -errno;
+	if (ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &arg) < 0)
+		err = -errno;
+	close(heap);
+	return err ? err : (int)arg.fd;
+}
+
+static int export_memfd(void)
+{
+	struct udmabuf_create arg = {
+		.memfd = memfd_create("cpu_view", MFD_ALLOW_SEALING),
+		.size = OLD_SIZE,
+	};
+	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+	int fd;
+
+	if (dev < 0 || (int)arg.memfd < 0 || ftruncate(arg.memfd, OLD_SIZE) ||
+	    fcntl(arg.memfd, F_ADD_SEALS, F_SEAL_SHRINK))
+		return -errno;
+	fd = ioctl(dev, UDMABUF_CREATE, &arg);
+	if (fd < 0)
+		fd = -errno;
+	close(arg.memfd);
+	close(dev);
+	return fd;
+}
+
+FIXTURE_VARIANT_ADD(old, system_heap)
+{
+	.export = export_heap,
+};
+
+FIXTURE_VARIANT_ADD(old, udmabuf)
+{
+	.export = export_memfd,
+};
+
+FIXTURE_SETUP(old)
+{
+	self->importer = importer_open(0, self->name);
+	ASSERT_LE(0, self->importer);
+	self->dmabuf = variant->export();
+	ASSERT_LE(0, self->dmabuf);
+	self->map = mmap(NULL, OLD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->dmabuf, 0);
+	ASSERT_NE(MAP_FAILED, self->map);
+}
+
+FIXTURE_TEARDOWN(old)
+{
+	munmap(self->map, OLD_SIZE);
+	close(self->importer);
+	close(self->dmabuf);
+	EXPECT_EQ(0, settle_dmabufs(0));
+	EXPECT_EQ(0, testdrv_release(self->name));
+}
+
+TEST_F_TIMEOUT(old, slices_arrive, LIMIT)
+{
+	__u8 want[OLD_SIZE] = {}, got[OLD_SIZE];
+	const struct {
+		__u64 start, len;
+	} slices[] = {
+		{ 0, OLD_SIZE }, { 1, 1 }, { OLD_SIZE - 1, 1 },
+		{ PAGE - 1, 2 }, { 0x123, 3 * PAGE },
+	};
+	unsigned int i;
+
+	ASSERT_EQ(0, importer_attach(self->importer, self->dmabuf, CPU, 0));
+	memset(self->map, 0, OLD_SIZE);
+	for (i = 0; i < ARRAY_SIZE(slices); i++) {
+		const __u64 start = slices[i].start, len = slices[i].len;
+
+		ASSERT_EQ(0, importer_map(self->importer, start, len));
+		pattern(want + start, len, 40 + i);
+		EXPECT_EQ((ssize_t)len, importer_write(self->importer, 0,
+						       want + start, len));
+		EXPECT_EQ(0, memcmp(self->map, want, OLD_SIZE));
+		EXPECT_EQ((ssize_t)len,
+			  importer_read(self->importer, 0, got, len));
+		EXPECT_EQ(0, memcmp(got, want + start, len));
+		EXPECT_EQ(-EINVAL,
+			  importer_write(self->importer, len, "x", 1));
+		ASSERT_EQ(0, importer_unmap(self->importer));
+	}
+	EXPECT_EQ(-EINVAL, importer_map(self->importer, OLD_SIZE, 1));
+}
+
+TEST_HARNESS_MAIN
