@@ -371,4 +371,30 @@ dma_buf_phys_dev(const struct dma_buf_phys_attachment *attach)
 	return attach->attach->dev;
 }
 
+/**
+ * dma_buf_phys_to_attachment - what the rest of dma-buf calls an attachment
+ * @attach: the attachment
+ *
+ * For an importer that has callbacks of its own which take the other kind.
+ *
+ * Return: the attachment as dma_buf_dynamic_attach() made it.
+ */
+static inline struct dma_buf_attachment *
+dma_buf_phys_to_attachment(const struct dma_buf_phys_attachment *attach)
+{
+	return attach->attach;
+}
+
+/**
+ * dma_buf_phys_from_attachment - undo dma_buf_phys_to_attachment()
+ * @attach: from dma_buf_phys_to_attachment()
+ *
+ * Return: the attachment as dma_buf_phys_importer_attach() made it.
+ */
+static inline struct dma_buf_phys_attachment *
+dma_buf_phys_from_attachment(const struct dma_buf_attachment *attach)
+{
+	return attach->importer_priv;
+}
+
 #endif
