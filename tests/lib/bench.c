@@ -2,10 +2,13 @@
 /*
  * A row of the benchmark. See bench.h.
  */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/stat.h>
 
 #include "bar.h"
 #include "bench.h"
@@ -17,7 +20,8 @@
 #define TURNS	3
 
 static const char * const path_names[BENCH_NR_PATHS] = { "ours", "mainline" };
-static const __u32 sizes[BENCH_NR_SIZES] = { 1, 64, 4096 };
+static const __u32 sizes[BENCH_NR_SIZES] = { 1, 64, 4096, 65536 };
+static unsigned int nr_sizes;	/* that fit into the BAR */
 
 int must(const char *what, int ret)
 {
@@ -36,11 +40,27 @@ void figure_report(struct figure *figure, const char *row)
 {
 	unsigned int path, size;
 
-	for (size = 0; size < BENCH_NR_SIZES; size++)
+	for (size = 0; size < nr_sizes; size++)
 		for (path = 0; path < BENCH_NR_PATHS; path++)
 			series_report(&figure->series[path][size], row,
 				      sizes[size], path_names[path],
 				      figure->what);
+}
+
+/* Every other page of the BAR may be used. */
+static void find_sizes(void)
+{
+	char name[PCI_NAME_LEN], path[PATH_MAX];
+	struct stat stat_buf;
+
+	must("find the exporter", pci_find(PCI_ID_IVSHMEM, 0, name));
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource%u", name,
+		 BAR);
+	if (stat(path, &stat_buf))
+		die("%s: %s", path, strerror(errno));
+	while (nr_sizes < BENCH_NR_SIZES &&
+	       sizes[nr_sizes] * 2 * PAGE <= (__u64)stat_buf.st_size)
+		nr_sizes++;
 }
 
 /* Free the ranges. */
@@ -69,7 +89,7 @@ static void measure_sizes(const char *row, enum bench_path path,
 	struct layout layout;
 	int dmabuf;
 
-	for (now.size = 0; now.size < BENCH_NR_SIZES; now.size++) {
+	for (now.size = 0; now.size < nr_sizes; now.size++) {
 		layout = scattered_pages(sizes[now.size]);
 		dmabuf = vfio ? vfio_export(vfio, BAR, layout.ranges,
 					    layout.nr) :
@@ -113,6 +133,7 @@ void bench_run(const char *row, int iommufd,
 {
 	int i;
 
+	find_sizes();
 	for (i = 0; i < TURNS; i++) {
 		turn_ours(row, iommufd, measure);
 		turn_mainline(row, measure);

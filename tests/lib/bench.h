@@ -18,7 +18,7 @@
 
 #define BENCH_WARM_UP	2
 #define BENCH_ROUNDS	5	/* per turn, of which there are three */
-#define BENCH_NR_SIZES	3	/* 1, 64 and 4096 ranges */
+#define BENCH_NR_SIZES	4	/* 1, 64, 4096, and 65536 ranges if they fit */
 
 enum bench_path { OURS, MAINLINE, BENCH_NR_PATHS };
 

@@ -198,6 +198,32 @@ int importer_read64(int importer, __u64 offset, __u64 *value)
 				 DBT_TRANSFER_EIGHT), sizeof(*value));
 }
 
+int umem_open(unsigned int nth, char name[PCI_NAME_LEN])
+{
+	int err = pci_find(PCI_ID_EDU, nth, name);
+
+	if (!err)
+		err = bind(name, "dma-buf-test-umem");
+	return err ? err : open_node(DBT_UMEM_PATH, name);
+}
+
+int umem_reg(int umem, int dmabuf, __u64 len, __u32 flags)
+{
+	struct dbt_reg arg = { .len = len, .fd = dmabuf, .flags = flags };
+
+	return ioctl(umem, DBT_REG, &arg) < 0 ? -errno : 0;
+}
+
+int umem_blocks(int umem, struct dbt_blocks *blocks)
+{
+	return ioctl(umem, DBT_BLOCKS, blocks) < 0 ? -errno : 0;
+}
+
+int umem_dereg(int umem)
+{
+	return ioctl(umem, DBT_DEREG) < 0 ? -errno : 0;
+}
+
 int exporter_export(int exporter, __u32 bar, struct layout layout)
 {
 	struct dbt_range *ranges = calloc(layout.nr, sizeof(*ranges));

@@ -58,6 +58,12 @@ ssize_t importer_write_flush(int importer, __u64 offset, const void *data,
 ssize_t importer_write_stale(int importer, __u64 offset, const void *data,
 			     size_t len);
 
+/* The driver that registers RDMA memory regions, of which a file has one. */
+int umem_open(unsigned int nth, char name[PCI_NAME_LEN]);
+int umem_reg(int umem, int dmabuf, __u64 len, __u32 flags);
+int umem_blocks(int umem, struct dbt_blocks *blocks);
+int umem_dereg(int umem);
+
 /* Export ranges of a BAR. Returns the dma-buf. */
 int exporter_export(int exporter, __u32 bar, struct layout layout);
 

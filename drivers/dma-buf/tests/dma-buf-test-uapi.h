@@ -3,7 +3,8 @@
  * How user space talks to the test drivers. Not an ABI: it changes with them.
  *
  * Each device bound to a test driver has a character device of its own:
- * DBT_IMPORTER_PATH or DBT_EXPORTER_PATH followed by the PCI address.
+ * DBT_IMPORTER_PATH, DBT_EXPORTER_PATH or DBT_UMEM_PATH followed by the PCI
+ * address.
  */
 #ifndef DMA_BUF_TEST_UAPI_H
 #define DMA_BUF_TEST_UAPI_H
@@ -124,5 +125,42 @@ struct dbt_export {
 };
 
 #define DBT_EXPORT	_IOW('D', 0x90, struct dbt_export)
+
+/* RDMA memory regions: each open file is one region at most. */
+
+#define DBT_UMEM_PATH		"/dev/dma-buf-test-umem-"
+
+/**
+ * struct dbt_reg - register the first @len bytes of a dma-buf
+ * @len: number of bytes
+ * @fd: the dma-buf
+ * @flags: a set of DBT_REG_*
+ * @pad: 0
+ */
+struct dbt_reg {
+	__u64 len;
+	__s32 fd;
+	__u32 flags;
+	__u64 pad;
+};
+
+#define DBT_REG_MAINLINE	0x01		/* by mainline's code */
+#define DBT_REG_FLAGS		0x01
+
+/**
+ * struct dbt_blocks - what the device would be told, filled in by the driver
+ * @size: of a block
+ * @nr: number of blocks
+ * @sum: of their addresses
+ */
+struct dbt_blocks {
+	__u64 size;
+	__u64 nr;
+	__u64 sum;
+};
+
+#define DBT_REG		_IOW('D', 0xa0, struct dbt_reg)
+#define DBT_BLOCKS	_IOR('D', 0xa1, struct dbt_blocks)
+#define DBT_DEREG	_IO('D', 0xa2)
 
 #endif
