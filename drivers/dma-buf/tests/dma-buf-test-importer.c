@@ -11,11 +11,9 @@
  * It can also leave the device alone and access the memory by the CPU view, in
  * sections that last as long as user space says.
  *
- * The engine moves up to 4 KiB between a buffer of the device and a DMA
- * address, 100 ms after it was told to. User space's data pass through a bounce
- * page, so one block takes two moves.
+ * User space's data pass through a bounce page, see dma-buf-test-edu.h.
  *
- * Lock order: test_importer::lock > test_device::engine > dma_buf::resv.
+ * Lock order: test_importer::lock > dbt_edu::lock > dma_buf::resv.
  * A move of a dma-buf starts under resv, so that invalidate, which holds it,
  * has to wait for one move at most.
  *
@@ -28,7 +26,6 @@
 #include <linux/dma-buf-phys.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
-#include <linux/iopoll.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -39,31 +36,18 @@
 #include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
+#include "dma-buf-test-edu.h"
 #include "dma-buf-test-uapi.h"
-
-#define EDU_SRC		0x80
-#define EDU_DST		0x88
-#define EDU_COUNT	0x90
-#define EDU_COMMAND	0x98
-#define EDU_RUN		BIT(0)		/* until the move is done */
-#define EDU_TO_MEMORY	BIT(1)
-#define EDU_BUFFER	0x40000		/* as the engine sees it */
-#define EDU_BLOCK	SZ_4K
-#define EDU_TIMEOUT_US	(10 * USEC_PER_SEC)
 
 /* The CPU copies so much in one section. */
 #define CPU_BLOCK	SZ_1M
 
 struct test_device {
 	struct miscdevice misc;
-	struct pci_dev *pdev;		/* immutable, as the next three */
-	void __iomem *regs;
-	void *bounce;			/* EDU_BLOCK bytes, under @engine */
-	dma_addr_t bounce_addr;
-	struct mutex engine;		/* held while a transfer is made */
+	struct dbt_edu edu;
 	atomic_t users;			/* open files; 0 wakes remove() */
 
-	/* Whose dma-buf is being moved; written under @engine and its resv. */
+	/* Whose dma-buf is being moved; written under @edu.lock and its resv. */
 	struct test_importer *moving;
 };
 
@@ -90,45 +74,6 @@ struct test_importer {
 	u32 invalidated;
 	struct delayed_work unmap;	/* queued by invalidate */
 };
-
-/*
- * The engine
- */
-
-static int edu_wait_idle(struct test_device *dev)
-{
-	u64 command;
-
-	return readq_poll_timeout(dev->regs + EDU_COMMAND, command,
-				  !(command & EDU_RUN), USEC_PER_MSEC,
-				  EDU_TIMEOUT_US);
-}
-
-/* The engine is idle and ours. */
-static void edu_start(struct test_device *dev, u64 src, u64 dst, size_t len,
-		      u64 direction)
-{
-	writeq(src, dev->regs + EDU_SRC);
-	writeq(dst, dev->regs + EDU_DST);
-	writeq(len, dev->regs + EDU_COUNT);
-	writeq(EDU_RUN | direction, dev->regs + EDU_COMMAND);
-}
-
-/* Between @addr in memory and byte @pos of the device's buffer. */
-static void edu_start_move(struct test_device *dev, u64 addr, size_t pos,
-			   size_t len, bool to_memory)
-{
-	if (to_memory)
-		edu_start(dev, EDU_BUFFER + pos, addr, len, EDU_TO_MEMORY);
-	else
-		edu_start(dev, addr, EDU_BUFFER + pos, len, 0);
-}
-
-static int edu_move_bounce(struct test_device *dev, size_t len, bool to_memory)
-{
-	edu_start_move(dev, dev->bounce_addr, 0, len, to_memory);
-	return edu_wait_idle(dev);
-}
 
 /*
  * The mapping
@@ -288,7 +233,7 @@ static void stop_engine(struct test_importer *importer)
 	dma_resv_assert_held(importer->dmabuf->resv);
 
 	if (READ_ONCE(importer->dev->moving) == importer)
-		edu_wait_idle(importer->dev);
+		dbt_edu_wait_idle(&importer->dev->edu);
 }
 
 static void invalidate(struct test_importer *importer)
@@ -357,12 +302,12 @@ static const struct dma_buf_phys_importer_ops test_importer_phys_static_ops = {
 static int attach_phys(struct test_importer *importer, struct dma_buf *dmabuf,
 		       u32 flags)
 {
+	struct device *dev = &importer->dev->edu.pdev->dev;
+	bool cpu = flags & DBT_ATTACH_CPU;
 	struct dma_buf_phys_attachment *phys;
 
-	bool cpu = flags & DBT_ATTACH_CPU;
-
 	/* The core ends a CPU view by itself. */
-	phys = dma_buf_phys_importer_attach(dmabuf, &importer->dev->pdev->dev,
+	phys = dma_buf_phys_importer_attach(dmabuf, dev,
 					    cpu ? DMA_BUF_PHYS_VIEW_CPU :
 						  DMA_BUF_PHYS_VIEW_DMA,
 					    cpu ||
@@ -381,7 +326,7 @@ static int attach_old(struct test_importer *importer, struct dma_buf *dmabuf,
 		      u32 flags)
 {
 	const struct dma_buf_attach_ops *ops = &test_importer_ops;
-	struct device *dev = &importer->dev->pdev->dev;
+	struct device *dev = &importer->dev->edu.pdev->dev;
 	struct dma_buf_attachment *attach;
 
 	if (flags & DBT_ATTACH_NO_PEER2PEER)
@@ -490,13 +435,13 @@ static ssize_t move_piece(struct test_importer *importer, u64 offset,
 	if (!ret) {
 		len = min_t(u64, len, piece);
 		WRITE_ONCE(dev->moving, importer);
-		edu_start_move(dev, addr, pos, len, to_memory);
+		dbt_edu_start_move(&dev->edu, addr, pos, len, to_memory);
 	}
 	dma_resv_unlock(importer->dmabuf->resv);
 	if (ret)
 		return ret;
 
-	ret = edu_wait_idle(dev);
+	ret = dbt_edu_wait_idle(&dev->edu);
 	WRITE_ONCE(dev->moving, NULL);
 	return ret ?: len;
 }
@@ -507,9 +452,9 @@ static ssize_t move_stale(struct test_importer *importer, u64 offset,
 {
 	int ret;
 
-	edu_start_move(importer->dev, importer->addr + offset, pos, len,
-		       to_memory);
-	ret = edu_wait_idle(importer->dev);
+	dbt_edu_start_move(&importer->dev->edu, importer->addr + offset, pos,
+			   len, to_memory);
+	ret = dbt_edu_wait_idle(&importer->dev->edu);
 	return ret ?: len;
 }
 
@@ -540,9 +485,10 @@ static ssize_t write_block(struct test_importer *importer,
 	struct test_device *dev = importer->dev;
 	int ret;
 
-	if (copy_from_user(dev->bounce, u64_to_user_ptr(arg->data + done), len))
+	if (copy_from_user(dev->edu.bounce, u64_to_user_ptr(arg->data + done),
+			   len))
 		return -EFAULT;
-	ret = edu_move_bounce(dev, len, false);
+	ret = dbt_edu_move_bounce(&dev->edu, len, false);
 	return ret ?: move_block(importer, arg, arg->offset + done, len);
 }
 
@@ -556,10 +502,11 @@ static ssize_t read_block(struct test_importer *importer,
 	moved = move_block(importer, arg, arg->offset + done, len);
 	if (moved < 0)
 		return moved;
-	ret = edu_move_bounce(dev, moved, true);
+	ret = dbt_edu_move_bounce(&dev->edu, moved, true);
 	if (ret)
 		return ret;
-	if (copy_to_user(u64_to_user_ptr(arg->data + done), dev->bounce, moved))
+	if (copy_to_user(u64_to_user_ptr(arg->data + done), dev->edu.bounce,
+			 moved))
 		return -EFAULT;
 	return moved;
 }
@@ -571,9 +518,9 @@ static long transfer(struct test_importer *importer,
 	size_t len;
 	u64 done;
 
-	guard(mutex)(&importer->dev->engine);
+	guard(mutex)(&importer->dev->edu.lock);
 	for (done = 0; done < arg->len; done += ret) {
-		len = min_t(u64, arg->len - done, EDU_BLOCK);
+		len = min_t(u64, arg->len - done, DBT_EDU_BLOCK);
 		ret = arg->flags & DBT_TRANSFER_WRITE ?
 			      write_block(importer, arg, done, len) :
 			      read_block(importer, arg, done, len);
@@ -767,7 +714,7 @@ static long ioctl_set_mask(struct test_importer *importer, void __user *user)
 
 	if (copy_from_user(&mask, user, sizeof(mask)))
 		return -EFAULT;
-	return dma_set_mask(&importer->dev->pdev->dev, mask);
+	return dma_set_mask(&importer->dev->edu.pdev->dev, mask);
 }
 
 static long test_importer_ioctl(struct file *file, unsigned int cmd,
@@ -841,28 +788,6 @@ static const struct file_operations test_importer_fops = {
  * The device
  */
 
-static int test_device_init_hw(struct test_device *dev)
-{
-	struct pci_dev *pdev = dev->pdev;
-	int ret;
-
-	ret = pcim_enable_device(pdev);
-	if (ret)
-		return ret;
-	dev->regs = pcim_iomap_region(pdev, 0, KBUILD_MODNAME);
-	if (IS_ERR(dev->regs))
-		return PTR_ERR(dev->regs);
-	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
-	if (ret)
-		return ret;
-	dev->bounce = dmam_alloc_coherent(&pdev->dev, EDU_BLOCK,
-					  &dev->bounce_addr, GFP_KERNEL);
-	if (!dev->bounce)
-		return -ENOMEM;
-	pci_set_master(pdev);
-	return 0;
-}
-
 static int test_device_probe(struct pci_dev *pdev,
 			     const struct pci_device_id *id)
 {
@@ -872,10 +797,6 @@ static int test_device_probe(struct pci_dev *pdev,
 	dev = devm_kzalloc(&pdev->dev, sizeof(*dev), GFP_KERNEL);
 	if (!dev)
 		return -ENOMEM;
-	dev->pdev = pdev;
-	ret = devm_mutex_init(&pdev->dev, &dev->engine);
-	if (ret)
-		return ret;
 	dev->misc.minor = MISC_DYNAMIC_MINOR;
 	dev->misc.fops = &test_importer_fops;
 	dev->misc.name = devm_kasprintf(&pdev->dev, GFP_KERNEL,
@@ -884,7 +805,7 @@ static int test_device_probe(struct pci_dev *pdev,
 	if (!dev->misc.name)
 		return -ENOMEM;
 
-	ret = test_device_init_hw(dev);
+	ret = dbt_edu_init(&dev->edu, pdev);
 	if (ret)
 		return ret;
 	pci_set_drvdata(pdev, dev);
@@ -911,3 +832,4 @@ module_pci_driver(test_importer_driver);
 MODULE_DESCRIPTION("Test importer that drives the DMA engine of QEMU's edu device");
 MODULE_LICENSE("GPL");
 MODULE_IMPORT_NS("DMA_BUF");
+MODULE_IMPORT_NS("DMA_BUF_TEST");
