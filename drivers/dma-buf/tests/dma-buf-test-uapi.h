@@ -4,6 +4,7 @@
  *
  * Each device bound to a test driver has a character device of its own:
  * DBT_IMPORTER_PATH, DBT_EXPORTER_PATH or DBT_UMEM_PATH followed by the PCI
+ * DBT_IMPORTER_PATH, DBT_EXPORTER_PATH or DBT_IBDEV_PATH followed by the PCI
  * address.
  */
 #ifndef DMA_BUF_TEST_UAPI_H
@@ -14,6 +15,7 @@
 
 #define DBT_IMPORTER_PATH	"/dev/dma-buf-test-importer-"
 #define DBT_EXPORTER_PATH	"/dev/dma-buf-test-exporter-"
+#define DBT_IBDEV_PATH		"/dev/dma-buf-test-ibdev-"
 
 /* Importer: each open file is one importer, with one attachment at most. */
 
@@ -162,5 +164,64 @@ struct dbt_blocks {
 #define DBT_REG		_IOW('D', 0xa0, struct dbt_reg)
 #define DBT_BLOCKS	_IOR('D', 0xa1, struct dbt_blocks)
 #define DBT_DEREG	_IO('D', 0xa2)
+/* RDMA device. Memory regions (MRs) are registered through uverbs. */
+
+/* How MRs use ib_umem_dmabuf */
+#define DBT_IB_REVOCABLE	0	/* pinned, dead for good after revoke */
+#define DBT_IB_STATIC		1	/* pinned, cannot stop */
+#define DBT_IB_DYNAMIC		2	/* maps when it is accessed */
+
+/**
+ * struct dbt_ib_config - how MRs are registered from now on
+ * @pgsz_bitmap: page sizes that the device has; the default is 4K, 64K and 2M
+ * @how: one of DBT_IB_*, for dma-bufs; the default is %DBT_IB_REVOCABLE
+ * @pad: 0
+ */
+struct dbt_ib_config {
+	__u64 pgsz_bitmap;
+	__u32 how;
+	__u32 pad;
+};
+
+/**
+ * struct dbt_ib_move - let the device read or write an MR
+ * @iova: first byte, as the MR was registered
+ * @len: number of bytes
+ * @data: user space address of the data to write, or of where to put it
+ * @lkey: key of the MR
+ * @flags: a set of DBT_TRANSFER_*
+ *
+ * The ioctl returns the number of bytes done, which is less than @len if the MR
+ * was taken away meanwhile. If none is done: -ENOENT no such MR, -ERANGE not in
+ * it, -EPERM write to an MR without local write, -EACCES it was revoked; or why
+ * a dynamic MR cannot be mapped.
+ */
+struct dbt_ib_move {
+	__u64 iova;
+	__u64 len;
+	__u64 data;
+	__u32 lkey;
+	__u32 flags;
+};
+
+/**
+ * struct dbt_ib_state - what an MR has
+ * @lkey: key of the MR, filled in by the caller
+ * @pad: 0
+ * @pgsz: size of its blocks, 0 while it has none
+ * @nr_blocks: number of blocks
+ * @addr: DMA address of its first byte when it was mapped the last time
+ */
+struct dbt_ib_state {
+	__u32 lkey;
+	__u32 pad;
+	__u64 pgsz;
+	__u64 nr_blocks;
+	__u64 addr;
+};
+
+#define DBT_IB_CONFIG	_IOW('D', 0xa0, struct dbt_ib_config)
+#define DBT_IB_MOVE	_IOW('D', 0xa1, struct dbt_ib_move)
+#define DBT_IB_STATE	_IOWR('D', 0xa2, struct dbt_ib_state)
 
 #endif
