@@ -12,6 +12,7 @@
 #include "report.h"
 
 #define BUFINFO		"/sys/kernel/debug/dma_buf/bufinfo"
+#define HOLDINGS	"/sys/kernel/debug/dma_buf_phys"
 
 unsigned int count_dmabufs(void)
 {
@@ -39,6 +40,46 @@ unsigned int settle_dmabufs(unsigned int want)
 		nr = count_dmabufs();
 	}
 	return nr;
+}
+
+struct holdings count_holdings(void)
+{
+	FILE *file = fopen(HOLDINGS, "r");
+	struct holdings all = {};
+	unsigned int maps;
+	char line[256];
+
+	if (!file)
+		die("open %s: %s", HOLDINGS, strerror(errno));
+	while (fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, "  importer ", 11)) {
+			all.importers++;
+		} else if (sscanf(line, "buffer %*s exporter %*s size %*s maps %u",
+				  &maps) == 1) {
+			all.buffers++;
+			all.maps += maps;
+		}
+	}
+	fclose(file);
+	return all;
+}
+
+bool same_holdings(struct holdings a, struct holdings b)
+{
+	return a.buffers == b.buffers && a.importers == b.importers &&
+	       a.maps == b.maps;
+}
+
+struct holdings settle_holdings(struct holdings want)
+{
+	struct holdings now = count_holdings();
+	unsigned int tries;
+
+	for (tries = 0; !same_holdings(now, want) && tries < 50; tries++) {
+		usleep(100000);
+		now = count_holdings();
+	}
+	return now;
 }
 
 unsigned int count_fds(void)

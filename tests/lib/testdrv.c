@@ -85,6 +85,17 @@ int exporter_open(struct pci_id id, char name[PCI_NAME_LEN])
 	return err ? err : open_node(DBT_EXPORTER_PATH, name);
 }
 
+int ibdev_open(unsigned int nth, char name[PCI_NAME_LEN])
+{
+	int err = pci_find(PCI_ID_EDU, nth, name);
+
+	if (!err)
+		err = load("ib_uverbs");
+	if (!err)
+		err = bind(name, "dma-buf-test-ibdev");
+	return err ? err : open_node(DBT_IBDEV_PATH, name);
+}
+
 int testdrv_release(const char *name)
 {
 	int err = pci_unbind(name);
@@ -222,6 +233,52 @@ int umem_blocks(int umem, struct dbt_blocks *blocks)
 int umem_dereg(int umem)
 {
 	return ioctl(umem, DBT_DEREG) < 0 ? -errno : 0;
+}
+
+int ibdev_config(int ibdev, __u32 how, __u64 pgsz_bitmap)
+{
+	struct dbt_ib_config arg = { .how = how, .pgsz_bitmap = pgsz_bitmap };
+
+	return ioctl(ibdev, DBT_IB_CONFIG, &arg) < 0 ? -errno : 0;
+}
+
+int ibdev_state(int ibdev, __u32 lkey, struct dbt_ib_state *state)
+{
+	*state = (struct dbt_ib_state){ .lkey = lkey };
+	return ioctl(ibdev, DBT_IB_STATE, state) < 0 ? -errno : 0;
+}
+
+static ssize_t ib_move(int ibdev, __u32 lkey, __u64 iova, const void *data,
+		       size_t len, __u32 flags)
+{
+	struct dbt_ib_move arg = {
+		.iova = iova,
+		.len = len,
+		.data = (uintptr_t)data,
+		.lkey = lkey,
+		.flags = flags,
+	};
+	int ret = ioctl(ibdev, DBT_IB_MOVE, &arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+ssize_t ibdev_write(int ibdev, __u32 lkey, __u64 iova, const void *data,
+		    size_t len)
+{
+	return ib_move(ibdev, lkey, iova, data, len, DBT_TRANSFER_WRITE);
+}
+
+ssize_t ibdev_write_stale(int ibdev, __u32 lkey, __u64 iova, const void *data,
+			  size_t len)
+{
+	return ib_move(ibdev, lkey, iova, data, len,
+		       DBT_TRANSFER_WRITE | DBT_TRANSFER_STALE);
+}
+
+ssize_t ibdev_read(int ibdev, __u32 lkey, __u64 iova, void *data, size_t len)
+{
+	return ib_move(ibdev, lkey, iova, data, len, 0);
 }
 
 int exporter_export(int exporter, __u32 bar, struct layout layout)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The project's test drivers, drivers/dma-buf/tests: an importer that lets an
- * edu device read and write any dma-buf, and an exporter of BARs outside of the
- * class dma-buf-phys.
+ * edu device read and write any dma-buf, an RDMA device that does so with its
+ * memory regions, and an exporter of BARs outside of the class dma-buf-phys.
  *
- * An importer or exporter is an open file of the driver's character device.
+ * An importer or exporter is an open file of the driver's character device, as
+ * is the part of the RDMA device that verbs do not have.
  * Functions return 0 (or what is said) or -errno.
  */
 #ifndef TESTS_LIB_TESTDRV_H
@@ -25,6 +26,7 @@
  */
 int importer_open(unsigned int nth, char name[PCI_NAME_LEN]);
 int exporter_open(struct pci_id id, char name[PCI_NAME_LEN]);
+int ibdev_open(unsigned int nth, char name[PCI_NAME_LEN]);
 
 /* One more importer on a device that is open already. */
 int importer_reopen(const char *name);
@@ -63,6 +65,19 @@ int umem_open(unsigned int nth, char name[PCI_NAME_LEN]);
 int umem_reg(int umem, int dmabuf, __u64 len, __u32 flags);
 int umem_blocks(int umem, struct dbt_blocks *blocks);
 int umem_dereg(int umem);
+/* How MRs are registered from now on, see struct dbt_ib_config. */
+int ibdev_config(int ibdev, __u32 how, __u64 pgsz_bitmap);
+
+int ibdev_state(int ibdev, __u32 lkey, struct dbt_ib_state *state);
+
+/* Into or out of an MR. Return bytes done or -errno, see struct dbt_ib_move. */
+ssize_t ibdev_write(int ibdev, __u32 lkey, __u64 iova, const void *data,
+		    size_t len);
+ssize_t ibdev_read(int ibdev, __u32 lkey, __u64 iova, void *data, size_t len);
+
+/* The same as if the MR was still there, and in one piece. */
+ssize_t ibdev_write_stale(int ibdev, __u32 lkey, __u64 iova, const void *data,
+			  size_t len);
 
 /* Export ranges of a BAR. Returns the dma-buf. */
 int exporter_export(int exporter, __u32 bar, struct layout layout);
