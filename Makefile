@@ -2,7 +2,7 @@
 # Everything there is to run. `make` alone prints this help.
 
 .DEFAULT_GOAL := help
-export V DEBUG TOPOLOGY TIMEOUT MEMORY PARAMS SELFTEST ONLY JOBS KERNEL KERNEL_OUT SETUP
+export V DEBUG TOPOLOGY TIMEOUT MEMORY PARAMS SELFTEST ROOT ONLY JOBS KERNEL KERNEL_OUT SETUP
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help demo check check-long vm lint bench docs series install setup clean distclean

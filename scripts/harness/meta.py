@@ -12,6 +12,11 @@
   boot: own                             shares its boot with no other test
   icount: yes                           guest time counts instructions (bench)
   leak: yes                             memory leak scan after it (debug kernel)
+  root: debian                          runs in the root of a distribution
+  libs: ibverbs rdmacm                  a C program is linked with that root's; a
+                                        file of tests/lib goes to those that have
+                                        its libs
+  shared: yes                           with libs: becomes a library, for LD_PRELOAD
   needs: tests/guest/x.c demo/y.sh      more files, as /needs/x, /needs/y.sh
   selftest: iommu/iommufd               kernel selftests, as /selftests/iommu/iommufd
 """
@@ -19,8 +24,9 @@ import re
 
 DEFAULTS = {"summary": "", "flavour": "plain", "topology": "root", "tier": "check",
             "timeout": "60", "memory": "2G", "params": "", "boot": "", "icount": "", "leak": "",
-            "needs": "", "selftest": ""}
-LISTS = ("flavour", "topology", "needs", "selftest")
+            "root": "", "libs": "", "shared": "", "needs": "", "selftest": ""}
+LISTS = ("flavour", "topology", "libs", "needs", "selftest")
+ROOTS = ("", "debian")
 
 
 def read(path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Programs for the guest: kernels, C sources, kernel selftests."""
+"""Programs for the guest: kernels, the root of a distribution, C sources, kernel selftests."""
 import fcntl
 import hashlib
 import os
@@ -8,9 +8,10 @@ import subprocess
 import threading
 from pathlib import Path
 
+from . import meta
 from .paths import BUILD, LOGS, ROOT
 
-CFLAGS = ["-O2", "-g", "-static", "-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-parameter",
+CFLAGS = ["-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-parameter",
           "-Wno-sign-compare", "-Wno-missing-field-initializers", "-D_GNU_SOURCE="]
 
 
@@ -26,6 +27,19 @@ def kernel(flavour):
                          stdin=subprocess.DEVNULL, text=True, check=False)
     if run.returncode:
         raise Failed(f"the {flavour} kernel was not built")
+    return Path(run.stdout.splitlines()[-1])
+
+
+def guest_root(name):
+    """The directory of that root (root.img, sdk/), or nothing for no root."""
+    if name not in meta.ROOTS:
+        raise Failed(f"there is no root '{name}'")
+    if not name:
+        return None
+    run = subprocess.run([ROOT / "scripts/guest-root"], stdout=subprocess.PIPE,
+                         stdin=subprocess.DEVNULL, text=True, check=False)
+    if run.returncode:
+        raise Failed("the guest's root was not made")
     return Path(run.stdout.splitlines()[-1])
 
 
@@ -49,16 +63,32 @@ _COMPILING = threading.Lock()
 
 
 def compile_c(source, out):
-    """A C file, with all of tests/lib, as a static program. Kept by content."""
+    """A C file, with all of tests/lib, as a static program. Kept by content.
+
+    One that has libs is linked dynamically, for the root that has them.
+    """
     with _COMPILING:
         return _compile_c(source, out)
 
 
+def _linking(libs, shared):
+    """Flags for the compiler, flags for the end of the linker's command."""
+    if not libs:
+        return ["-static"], ["-lpthread"]
+    kind, sdk = ["-shared", "-fPIC"] if shared else [], guest_root("debian") / "sdk"
+    return ([f"--sysroot={sdk}", f"-B{sdk}/usr/lib/x86_64-linux-gnu", *kind],
+            [*(f"-l{name}" for name in libs), "-Wl,--unresolved-symbols=ignore-in-shared-libs"])
+
+
 def _compile_c(source, out):
-    libraries = sorted((ROOT / "tests/lib").glob("*.c"))
+    about = meta.read(source)
+    libs = about["libs"]
+    libraries = [path for path in sorted((ROOT / "tests/lib").glob("*.c"))
+                 if set(meta.read(path)["libs"]) <= set(libs)]
     headers = sorted((ROOT / "tests/lib").glob("*.h"))
-    flags = CFLAGS + _includes(out)
-    digest = hashlib.sha256(repr(flags).encode())
+    how, last = _linking(libs, about["shared"] == "yes")
+    flags = CFLAGS + how + _includes(out)
+    digest = hashlib.sha256(repr((flags, last)).encode())
     for path in (source, *libraries, *headers, *sorted(source.parent.glob("*.h"))):
         digest.update(path.read_bytes())
     program = BUILD / "programs" / f"{source.stem}-{digest.hexdigest()[:12]}"
@@ -74,7 +104,7 @@ def _compile_c(source, out):
             if libraries:
                 archive = [objects / "lib.a"]
                 _run(["ar", "rcs", *archive, *sorted(objects.glob("*.o"))])
-            _run(["gcc", *flags, source, *archive, "-o", new, "-lpthread"])
+            _run(["gcc", *flags, source, *archive, "-o", new, *last])
         finally:
             shutil.rmtree(objects)
         new.rename(program)
@@ -82,7 +112,10 @@ def _compile_c(source, out):
 
 
 def selftest(name, out):
-    """A program of tools/testing/selftests ("iommu/iommufd"), by its own Makefile."""
+    """A program of tools/testing/selftests ("iommu/iommufd"), by its own Makefile; or a script."""
+    script = _source(out) / "tools/testing/selftests" / name
+    if script.is_file():
+        return script
     program = out / "selftests" / name
     if program.exists():
         return program

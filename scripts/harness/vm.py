@@ -224,11 +224,11 @@ class Guest:
     """QEMU, from its start to its end."""
 
     def __init__(self, kernel, jobs, *, flavour="plain", topology="root", memory="2G",
-                 params="", leak=False, icount=False, logdir=None, stream=None,
+                 params="", leak=False, icount=False, root=None, logdir=None, stream=None,
                  began=None):
         self.kernel, self.jobs, self.flavour, self.leak = Path(kernel), jobs, flavour, leak
         self.topology, self.memory, self.params = topology, memory, params
-        self.cpus = ICOUNT if icount else CPUS
+        self.cpus, self.root = ICOUNT if icount else CPUS, root
         self.logdir = Path(logdir).resolve()
         self.stream, self.began = stream, began
         self.nonce = secrets.token_hex(6)
@@ -272,7 +272,8 @@ class Guest:
         self.sockets = dict(zip(("output", "control", "qmp"), ours))
         fds = [sock.fileno() for sock in theirs]
         append = (f"console=ttyS0 no_timer_check oops=panic panic=-1 printk.devkmsg=on vm.nonce={self.nonce} "
-                  f"{'vm.leak=1 kmemleak=on' if self.leak else QUIET} {self.params}")
+                  f"{'vm.leak=1 kmemleak=on' if self.leak else QUIET} "
+                  f"{'vm.root=/dev/vda' if self.root else ''} {self.params}")
         command = [
             "setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64",
             "-M", "q35,kernel-irqchip=split", *self.cpus,
@@ -285,7 +286,7 @@ class Guest:
             "-device", "isa-serial,chardev=console,index=0",
             "-device", "isa-serial,chardev=output,index=1",
             "-device", "isa-serial,chardev=control,index=2,irq=5",
-            "-mon", "chardev=qmp,mode=control", *arguments]
+            "-mon", "chardev=qmp,mode=control", *arguments, *self._root_disk()]
         with open(self.qemu_log, "wb") as log:
             log.write((shlex.join(map(str, command)) + "\n").encode())
             log.flush()
@@ -299,6 +300,13 @@ class Guest:
         self.current = None
         self.done = False
         self._limit(BOOT_LIMIT[self.flavour] * (3 if self.leak else 1), "the guest did not boot")
+
+    def _root_disk(self):
+        """The root of a distribution, at an address where it moves no other device."""
+        if not self.root:
+            return []
+        return ["-drive", f"if=none,id=root,file={self.root}/root.img,format=raw,readonly=on",
+                "-device", "virtio-blk-pci,drive=root,bus=pcie.0,addr=0x18"]
 
     def _limit(self, seconds, reason):
         self.deadline, self.reason = time.monotonic() + seconds, reason

@@ -33,8 +33,10 @@ expect "not ok: no case was reported" "a test without a case"
 expect "not ok: 2 cases were planned, 1 reported" "a plan that is not kept"
 expect "not ok: time limit of 3 s" "a program that does not end"
 expect "not ok: it does not build" "a program that does not build"
+expect "not ok: in the root of a distribution" "a case that fails in the root of a distribution"
+expect "not ok: its metadata names libs, but no root" "a library without a root that has it"
 expect "ok   zz-green .*: 1 passed" "the tests after them still run"
-expect "8 passed, 11 failed, 0 skipped" "each is counted"
+expect "8 passed, 13 failed, 0 skipped" "each is counted"
 expect "status 1" "the run is red"
 
 inner --guest tests/host/red --only no-such-test
