@@ -9,4 +9,4 @@
 # timeout: 240
 # params: kunit.enable=1 kunit.autorun=1
 # leak: yes
-exec sh /lib/kunit.sh "29 cases, 0 with parameters" dma-buf-phys-umem_kunit
+exec sh /lib/kunit.sh "28 cases, 67 with parameters" dma-buf-phys-umem_kunit
