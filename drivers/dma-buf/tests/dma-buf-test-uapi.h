@@ -161,9 +161,9 @@ struct dbt_blocks {
 	__u64 sum;
 };
 
-#define DBT_REG		_IOW('D', 0xa0, struct dbt_reg)
-#define DBT_BLOCKS	_IOR('D', 0xa1, struct dbt_blocks)
-#define DBT_DEREG	_IO('D', 0xa2)
+#define DBT_REG		_IOW('D', 0xb0, struct dbt_reg)
+#define DBT_BLOCKS	_IOR('D', 0xb1, struct dbt_blocks)
+#define DBT_DEREG	_IO('D', 0xb2)
 /* RDMA device. Memory regions (MRs) are registered through uverbs. */
 
 /* How MRs use ib_umem_dmabuf */
