@@ -41,10 +41,11 @@
 #include "dma-buf-test-edu.h"
 #include "dma-buf-test-uapi.h"
 
-#define PGSZ_DEFAULT	(SZ_4K | SZ_64K | SZ_2M)
+#define PGSZ_DEFAULT		(SZ_4K | SZ_64K | SZ_2M)
 #define ACCESS_SUPPORTED	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | \
 				 IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC | \
 				 IB_ACCESS_OPTIONAL)
+#define MOVE_FLAGS		(DBT_TRANSFER_WRITE | DBT_TRANSFER_STALE)
 
 struct test_ibdev {
 	struct ib_device ibdev;
@@ -542,7 +543,7 @@ static long ioctl_move(struct test_ibdev *dev, void __user *user)
 
 	if (copy_from_user(&arg, user, sizeof(arg)))
 		return -EFAULT;
-	if (arg.flags & ~DBT_TRANSFER_FLAGS || !arg.len || arg.len > SZ_1G)
+	if (arg.flags & ~MOVE_FLAGS || !arg.len || arg.len > SZ_1G)
 		return -EINVAL;
 
 	for (done = 0; done < arg.len; done += ret) {

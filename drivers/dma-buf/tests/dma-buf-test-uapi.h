@@ -3,9 +3,8 @@
  * How user space talks to the test drivers. Not an ABI: it changes with them.
  *
  * Each device bound to a test driver has a character device of its own:
- * DBT_IMPORTER_PATH, DBT_EXPORTER_PATH or DBT_UMEM_PATH followed by the PCI
- * DBT_IMPORTER_PATH, DBT_EXPORTER_PATH or DBT_IBDEV_PATH followed by the PCI
- * address.
+ * DBT_IMPORTER_PATH, DBT_EXPORTER_PATH, DBT_UMEM_PATH or DBT_IBDEV_PATH
+ * followed by the PCI address.
  */
 #ifndef DMA_BUF_TEST_UAPI_H
 #define DMA_BUF_TEST_UAPI_H
@@ -15,7 +14,6 @@
 
 #define DBT_IMPORTER_PATH	"/dev/dma-buf-test-importer-"
 #define DBT_EXPORTER_PATH	"/dev/dma-buf-test-exporter-"
-#define DBT_IBDEV_PATH		"/dev/dma-buf-test-ibdev-"
 
 /* Importer: each open file is one importer, with one attachment at most. */
 
@@ -164,7 +162,10 @@ struct dbt_blocks {
 #define DBT_REG		_IOW('D', 0xb0, struct dbt_reg)
 #define DBT_BLOCKS	_IOR('D', 0xb1, struct dbt_blocks)
 #define DBT_DEREG	_IO('D', 0xb2)
+
 /* RDMA device. Memory regions (MRs) are registered through uverbs. */
+
+#define DBT_IBDEV_PATH		"/dev/dma-buf-test-ibdev-"
 
 /* How MRs use ib_umem_dmabuf */
 #define DBT_IB_REVOCABLE	0	/* pinned, dead for good after revoke */
@@ -189,7 +190,7 @@ struct dbt_ib_config {
  * @len: number of bytes
  * @data: user space address of the data to write, or of where to put it
  * @lkey: key of the MR
- * @flags: a set of DBT_TRANSFER_*
+ * @flags: a set of %DBT_TRANSFER_WRITE and %DBT_TRANSFER_STALE
  *
  * The ioctl returns the number of bytes done, which is less than @len if the MR
  * was taken away meanwhile. If none is done: -ENOENT no such MR, -ERANGE not in
