@@ -707,30 +707,52 @@ static void *do_long_write(void *arg)
 }
 
 /* Some blocks arrive, the one under way is waited for, the rest does not. */
-TEST_F_TIMEOUT(view, memory_disable_while_the_device_writes, LIMIT)
+static int revoke_while_writing(struct view *view, useconds_t delay_us)
 {
-	struct view *view = &self->view;
-	const struct layout layout = {
-		&(struct vfio_region_dma_range){ 0x8000, BLOCKS * PAGE }, 1
-	};
 	struct region region;
 	struct long_write write = { .view = view, .region = &region };
 	pthread_t thread;
+	int err;
 
-	EXPORT_AND_REG(layout, &region);
-	pattern(write.data, sizeof(write.data), 5);
-	ASSERT_EQ(0, pthread_create(&thread, NULL, do_long_write, &write));
-	usleep(500000);
-	EXPECT_EQ(0, vfio_set_memory(&view->exporter, false));
+	pattern(write.data, sizeof(write.data), delay_us);
+	err = reg_all(view, &region);
+	if (err)
+		return err;
+	if (pthread_create(&thread, NULL, do_long_write, &write))
+		return -EAGAIN;
+	usleep(delay_us);
+	err = vfio_set_memory(&view->exporter, false);
 	pthread_join(thread, NULL);
-	EXPECT_EQ(0, vfio_set_memory(&view->exporter, true));
+	if (!err)
+		err = vfio_set_memory(&view->exporter, true);
+	if (err)
+		return err;
 
-	EXPECT_LT(0, write.done);
-	EXPECT_GT(sizeof(write.data), write.done);
-	if (write.done > 0)
-		bar_note(&view->bar, layout, 0, write.data, write.done);
-	EXPECT_EQ(0, bar_judge(&view->bar));
-	EXPECT_EQ(-EACCES, try_write(view, &region));
+	if (write.done <= 0 || write.done >= (ssize_t)sizeof(write.data))
+		return -ETIME;
+	bar_note(&view->bar, view->layout, 0, write.data, write.done);
+	err = bar_judge(&view->bar);
+	if (!err && try_write(view, &region) != -EACCES)
+		err = -EIO;
+	return err ? err : dereg(view, &region);
+}
+
+/* ROUNDS=n: so often, each time at another moment */
+TEST_F_TIMEOUT(view, memory_disable_while_the_device_writes, 600)
+{
+	const struct layout layout = {
+		&(struct vfio_region_dma_range){ 0x8000, BLOCKS * PAGE }, 1
+	};
+	const char *rounds = getenv("ROUNDS");
+	struct view *view = &self->view;
+	int i, nr = rounds ? atoi(rounds) : 1;
+	int err = 0;
+
+	ASSERT_EQ(0, export(view, layout));
+	for (i = 0; !err && i < nr; i++)
+		err = revoke_while_writing(view, 500000 + i * 37000 % 600000);
+	EXPECT_EQ(0, err)
+		TH_LOG("round %d", i);
 }
 
 /* A driver that could not stop is refused, and the log says why. */
