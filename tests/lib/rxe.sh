@@ -15,7 +15,7 @@ rxe_alone() {
 }
 
 # rxe_pair: two hosts, which are network namespaces: rxe_a with 10.9.0.1 in "a",
-# rxe_b with 10.9.0.2 in "b"
+# rxe_b with 10.9.0.2 in "b"; packets between them have up to 4096 bytes
 rxe_pair() {
 	rxe_modules
 	ip netns add a
@@ -26,6 +26,7 @@ rxe_pair() {
 		ip -n $host addr add 10.9.0.$number/24 dev veth_$host
 		ip -n $host link set lo up
 		ip -n $host link set veth_$host up
+		ip -n $host link set veth_$host mtu 9000
 		ip netns exec $host rdma link add rxe_$host type rxe netdev veth_$host
 		rxe_wait rxe_$host
 		number=$((number + 1))

@@ -2,11 +2,11 @@
 /*
  * For LD_PRELOAD: an application's memory regions become dma-bufs.
  *
- * Where the application registers memory of its own, of a page or more, the pages
- * are replaced by those of a dma-buf with the same content, of the kind that
- * MR_DMABUF names (see tests/lib/backing.h), and the dma-buf is registered at the
- * same address. The application notices nothing. At its end one line on standard
- * error says how many regions that were.
+ * Where the application registers memory of its own that begins on a page or is
+ * larger than one, the pages are replaced by those of a dma-buf with the same
+ * content, of the kind that MR_DMABUF names (see tests/lib/backing.h), and the
+ * dma-buf is registered at the same address. The application notices nothing. At
+ * its end a line on standard error says how many regions that were.
  *
  * shared: yes
  * libs: ibverbs
@@ -25,6 +25,9 @@
 
 #define NR_AREAS	256
 #define PAGE		4096UL
+
+void *__libc_malloc(size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
 
 #undef ibv_reg_mr
 #undef ibv_reg_mr_iova
@@ -91,15 +94,15 @@ static struct area *to_replace(void *addr, size_t len)
 	uintptr_t start = (uintptr_t)addr & -PAGE;
 
 	nr_regions++;
-	if (len < PAGE || !getenv("MR_DMABUF"))
+	if (!getenv("MR_DMABUF") || (len < PAGE && (uintptr_t)addr % PAGE))
 		return NULL;
 	return area_for(start, ((uintptr_t)addr + len + PAGE - 1) & -PAGE);
 }
 
 static struct ibv_mr *reg(struct area *area, struct ibv_pd *pd, void *addr,
-			  size_t len, __u64 iova, unsigned int access)
+			  size_t len, unsigned long iova, unsigned int access)
 {
-	__u64 offset = (uintptr_t)addr - area->start;
+	unsigned long offset = (uintptr_t)addr - area->start;
 	struct ibv_mr *mr;
 
 	mr = ibv_reg_dmabuf_mr(pd, offset, len, iova, area->backing.dmabuf,
@@ -121,7 +124,7 @@ struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t len, int access)
 }
 
 struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t len,
-				__u64 iova, unsigned int access)
+				unsigned long iova, unsigned int access)
 {
 	struct area *area = to_replace(addr, len);
 
@@ -130,9 +133,27 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t len,
 	return reg(area, pd, addr, len, iova, access);
 }
 
+struct ibv_mr *ibv_reg_buf_mr(struct ibv_pd *pd, struct ibv_buf *buf,
+			      void *addr, size_t len, int access)
+{
+	struct area *area = to_replace(addr, len);
+
+	if (!area)
+		return NEXT(ibv_reg_buf_mr)(pd, buf, addr, len, access);
+	return reg(area, pd, addr, len, (uintptr_t)addr, access);
+}
+
+/* Larger buffers share no page with others. dlsym() is no help here: it calls us. */
+void *malloc(size_t size)
+{
+	if (size < PAGE)
+		return __libc_malloc(size);
+	return __libc_memalign(PAGE, (size + PAGE - 1) & -PAGE);
+}
+
 static void __attribute__((destructor)) tell(void)
 {
 	if (nr_regions)
-		fprintf(stderr, "mr_dmabuf: %u of %u memory regions in a dma-buf (%s)\n",
+		fprintf(stderr, "\nmr_dmabuf: %u of %u memory regions in a dma-buf (%s)\n",
 			nr_done, nr_regions, getenv("MR_DMABUF"));
 }
