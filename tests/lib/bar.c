@@ -60,34 +60,59 @@ void bar_fill(struct bar *bar, __u32 seed)
 	memcpy(bar->map, bar->want, bar->size);
 }
 
-/* The byte of @bar that is byte @offset of the dma-buf; dies past its end. */
-static __u8 *byte_of(const struct bar *bar, struct layout layout, __u64 offset)
+/*
+ * Where byte @offset of the dma-buf is in the window, and how many of @len bytes
+ * follow there in a row; dies past the end.
+ */
+static size_t place_of(const struct bar *bar, struct layout layout,
+		       __u64 offset, size_t *len)
 {
 	__u32 i = 0;
 
 	while (i < layout.nr && offset >= layout.ranges[i].length)
 		offset -= layout.ranges[i++].length;
-	if (i == layout.nr || layout.ranges[i].offset + offset >= bar->size)
+	if (i == layout.nr)
 		abort();
-	return bar->want + layout.ranges[i].offset + offset;
+	if (*len > layout.ranges[i].length - offset)
+		*len = layout.ranges[i].length - offset;
+	if (layout.ranges[i].offset + offset + *len > bar->size)
+		abort();
+	return layout.ranges[i].offset + offset;
 }
 
 void bar_note(struct bar *bar, struct layout layout, __u64 offset,
 	      const void *data, size_t len)
 {
-	size_t i;
+	size_t done, now, place;
 
-	for (i = 0; i < len; i++)
-		*byte_of(bar, layout, offset + i) = ((const __u8 *)data)[i];
+	for (done = 0; done < len; done += now) {
+		now = len - done;
+		place = place_of(bar, layout, offset + done, &now);
+		memcpy(bar->want + place, data + done, now);
+	}
 }
 
 void bar_expect(const struct bar *bar, struct layout layout, __u64 offset,
 		void *data, size_t len)
 {
-	size_t i;
+	size_t done, now, place;
 
-	for (i = 0; i < len; i++)
-		((__u8 *)data)[i] = *byte_of(bar, layout, offset + i);
+	for (done = 0; done < len; done += now) {
+		now = len - done;
+		place = place_of(bar, layout, offset + done, &now);
+		memcpy(data + done, bar->want + place, now);
+	}
+}
+
+void bar_take(struct bar *bar, struct layout layout, __u64 offset, size_t len)
+{
+	size_t done, now, place;
+
+	for (done = 0; done < len; done += now) {
+		now = len - done;
+		place = place_of(bar, layout, offset + done, &now);
+		memcpy(bar->want + place, bar->map + place, now);
+	}
 }
 
 long bar_check(const struct bar *bar)

@@ -50,6 +50,9 @@ void bar_fill(struct bar *bar, __u32 seed);
 void bar_note(struct bar *bar, struct layout layout, __u64 offset,
 	      const void *data, size_t len);
 
+/* Whatever is there from byte @offset of the dma-buf is as it should be. */
+void bar_take(struct bar *bar, struct layout layout, __u64 offset, size_t len);
+
 /* What the dma-buf should hold from byte @offset. */
 void bar_expect(const struct bar *bar, struct layout layout, __u64 offset,
 		void *data, size_t len);
