@@ -3,7 +3,7 @@
 # summary: pyverbs' tests on rxe keep their count; unmodified, from the distribution
 # root: debian
 # flavour: plain
-# timeout: 300
+# timeout: 400
 # shellcheck source=tests/lib/tap.sh
 . /lib/tap.sh
 # shellcheck source=tests/lib/rxe.sh
