@@ -99,9 +99,11 @@ static size_t phys_cpu_piece_charge(const struct phys_vec *piece)
 {
 	size_t page = PAGE_SIZE;
 
+#ifdef CONFIG_HAVE_ARCH_HUGE_VMAP
 	if (arch_vmap_pmd_supported(PAGE_KERNEL) &&
 	    IS_ALIGNED(piece->paddr | piece->len, PMD_SIZE))
 		page = PMD_SIZE;
+#endif
 	return sizeof(struct vm_struct) + sizeof(struct vmap_area) +
 	       DIV_ROUND_UP(phys_cpu_piece_space(piece), page) * sizeof(pte_t);
 }
@@ -146,6 +148,8 @@ static int phys_cpu_count(struct dma_buf_phys_cpu_map *map)
 	map->nr_pieces = 0;
 	map->space = 0;
 	map->charge = 0;
+	if (map->ranges.no_cpu)
+		return -EOPNOTSUPP;
 	phys_cpu_walk_start(&walk, map);
 	while (phys_cpu_walk_next(&walk, &piece)) {
 		ret = phys_cpu_count_piece(map, &piece);
@@ -171,6 +175,35 @@ static void phys_cpu_unreserve(const struct dma_buf_phys_cpu_map *map)
 }
 
 #ifdef CONFIG_MEMCG
+/* The memory controller counts in unsigned int. */
+static void phys_cpu_uncharge_bytes(struct obj_cgroup *objcg, size_t bytes)
+{
+	size_t step;
+
+	for (; bytes; bytes -= step) {
+		step = min_t(size_t, bytes, SZ_1G);
+		obj_cgroup_uncharge(objcg, step);
+	}
+}
+
+static int phys_cpu_charge_bytes(struct obj_cgroup *objcg, size_t bytes)
+{
+	size_t done, step;
+	int ret;
+
+	for (done = 0; done < bytes; done += step) {
+		step = min_t(size_t, bytes - done, SZ_1G);
+		ret = obj_cgroup_charge(objcg, PHYS_CPU_GFP, step);
+		if (ret)
+			goto err_uncharge;
+	}
+	return 0;
+
+err_uncharge:
+	phys_cpu_uncharge_bytes(objcg, done);
+	return ret;
+}
+
 /* The memcg of who attached is active. */
 static int phys_cpu_charge(struct dma_buf_phys_cpu_map *map)
 {
@@ -184,7 +217,7 @@ static int phys_cpu_charge(struct dma_buf_phys_cpu_map *map)
 	if (!objcg || obj_cgroup_is_root(objcg))
 		return 0;
 
-	ret = obj_cgroup_charge(objcg, PHYS_CPU_GFP, map->charge);
+	ret = phys_cpu_charge_bytes(objcg, map->charge);
 	if (ret) {
 		obj_cgroup_put(objcg);
 		return ret;
@@ -195,15 +228,9 @@ static int phys_cpu_charge(struct dma_buf_phys_cpu_map *map)
 
 static void phys_cpu_uncharge(struct dma_buf_phys_cpu_map *map)
 {
-	size_t left = map->charge, step;
-
 	if (!map->objcg)
 		return;
-	/* It counts in unsigned int. */
-	for (; left; left -= step) {
-		step = min_t(size_t, left, SZ_1G);
-		obj_cgroup_uncharge(map->objcg, step);
-	}
+	phys_cpu_uncharge_bytes(map->objcg, map->charge);
 	obj_cgroup_put(map->objcg);
 	map->objcg = NULL;
 }
@@ -376,8 +403,11 @@ static int phys_cpu_fill_vmap(struct dma_buf_phys_cpu_map *map)
 	if (ret)
 		return ret;
 	ret = dma_buf_vmap(dmabuf, &map->vmap);
-	if (ret)
+	if (ret) {
+		phys_refuse(dmabuf, dma_buf_phys_dev(map->attach), NULL,
+			    "exporter failed to map its memory for the kernel");
 		goto err_free;
+	}
 
 	*map->pieces = (struct dma_buf_phys_cpu_piece) { .map = map->vmap };
 	iosys_map_incr(&map->pieces->map, map->offset);
@@ -397,7 +427,7 @@ static void phys_cpu_unfill_vmap(struct dma_buf_phys_cpu_map *map)
 static void phys_cpu_set_live(struct dma_buf_phys_cpu_map *map, bool live)
 {
 	down_write(&map->lock);
-	map->live = live;
+	WRITE_ONCE(map->live, live);
 	up_write(&map->lock);
 }
 
@@ -541,20 +571,25 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_unmap_cpu, "DMA_BUF");
  *
  * System memory that devices use as well may have to be synchronised with the
  * CPU's caches. Who exports such memory says so by these two operations, which
- * may take dma_buf::resv.
+ * may take dma_buf::resv. dma_buf_begin_cpu_access() would also wait for every
+ * fence that anybody with the fd adds; map has waited for those that count.
  */
 
+/* -ENODEV is ours: it asks for a remap, which would not help here. */
 static int phys_cpu_sync_begin(struct dma_buf *dmabuf)
 {
+	int ret;
+
 	if (!dmabuf->ops->begin_cpu_access)
 		return 0;
-	return dma_buf_begin_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
+	ret = dmabuf->ops->begin_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
+	return ret == -ENODEV ? -EIO : ret;
 }
 
 static void phys_cpu_sync_end(struct dma_buf *dmabuf)
 {
 	if (dmabuf->ops->end_cpu_access)
-		dma_buf_end_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
+		dmabuf->ops->end_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
 }
 
 /**
@@ -567,8 +602,8 @@ static void phys_cpu_sync_end(struct dma_buf *dmabuf)
  *
  * Context: process context, may sleep; without &dma_buf.resv or a lock that is
  * taken under it.
- * Return: 0; -ENODEV if the view is dead; or what the exporter's
- * begin_cpu_access() returned.
+ * Return: 0; -ENODEV if the view is dead; -EIO if the exporter's
+ * begin_cpu_access() says that the memory is not there; or what else it returned.
  */
 int dma_buf_phys_cpu_begin(struct dma_buf_phys_cpu_map *map)
 {
@@ -577,6 +612,9 @@ int dma_buf_phys_cpu_begin(struct dma_buf_phys_cpu_map *map)
 
 	might_lock(&dmabuf->resv->lock.base);
 
+	/* Exporters are not asked for memory that is gone. */
+	if (!READ_ONCE(map->live))
+		return -ENODEV;
 	ret = phys_cpu_sync_begin(dmabuf);
 	if (ret)
 		return ret;
@@ -735,8 +773,7 @@ static int phys_cpu_find64(const struct dma_buf_phys_cpu_map *map, u64 offset,
  * dma_buf_phys_cpu_read64 - read 8 bytes at once
  * @map: inside a section
  * @offset: first byte, counted from the start of the slice
- * @value: filled in, in the byte order of the CPU's own memory for RAM and
- *	little endian for MMIO, as readq() has it
+ * @value: filled in, as a load from RAM with the same bytes would give it
  *
  * One access where the CPU has one of 8 bytes; two of 4 bytes, the lower first,
  * where it has not.
@@ -755,7 +792,7 @@ int dma_buf_phys_cpu_read64(struct dma_buf_phys_cpu_map *map, u64 offset,
 	if (ret)
 		return ret;
 	if (where.is_iomem)
-		*value = readq(where.vaddr_iomem);
+		*value = (__force u64)cpu_to_le64(readq(where.vaddr_iomem));
 	else
 		*value = READ_ONCE(*(u64 *)where.vaddr);
 	return 0;
@@ -787,7 +824,7 @@ int dma_buf_phys_cpu_write64(struct dma_buf_phys_cpu_map *map, u64 offset,
 	/* Before it, for RAM too, where devices may look on. */
 	wmb();
 	if (where.is_iomem)
-		writeq(value, where.vaddr_iomem);
+		writeq(le64_to_cpu((__force __le64)value), where.vaddr_iomem);
 	else
 		WRITE_ONCE(*(u64 *)where.vaddr, value);
 	return 0;

@@ -180,12 +180,14 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_init, "DMA_BUF");
  */
 static bool phys_ops_complete(const struct dma_buf_phys_ops *ops)
 {
+	bool sync = ops->ops.begin_cpu_access || ops->ops.end_cpu_access;
 	bool map = ops->ops.map_dma_buf == dma_buf_phys_map_dma_buf;
 	bool unmap = ops->ops.unmap_dma_buf == dma_buf_phys_unmap_dma_buf;
 
 	return ops->ops.attach == dma_buf_phys_attach &&
 	       ops->ops.detach == dma_buf_phys_detach && ops->get_ranges &&
-	       !ops->ops.vmap && map == unmap && (map || !ops->may_revoke);
+	       !ops->ops.vmap && map == unmap &&
+	       ((map && !sync) || !ops->may_revoke);
 }
 
 /**
@@ -320,6 +322,12 @@ static int phys_check_importer(struct dma_buf *dmabuf,
 	if (ranges->kind == DMA_BUF_PHYS_MMIO && !attach->peer2peer) {
 		phys_refuse(dmabuf, attach->dev, ranges,
 			    "importer does not handle peer-to-peer memory");
+		return -EOPNOTSUPP;
+	}
+	if (importer && (importer->views & DMA_BUF_PHYS_VIEW_CPU) &&
+	    ranges->no_cpu) {
+		phys_refuse(dmabuf, attach->dev, ranges,
+			    "exporter does not say how the CPU may map it");
 		return -EOPNOTSUPP;
 	}
 	if (importer && !(importer->views & DMA_BUF_PHYS_VIEW_DMA))

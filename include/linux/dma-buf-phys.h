@@ -82,6 +82,8 @@ enum dma_buf_phys_view {
  * @kind: what the memory is
  * @write_combine: CPUs map the MMIO write-combining, as the exporter's own
  *	mappings of it; otherwise uncached
+ * @no_cpu: there is no CPU view, because the exporter does not know how other
+ *	mappings of the memory are cached
  */
 struct dma_buf_phys_ranges {
 	const struct phys_vec *vec;
@@ -89,6 +91,7 @@ struct dma_buf_phys_ranges {
 	struct p2pdma_provider *provider;
 	enum dma_buf_phys_kind kind;
 	bool write_combine;
+	bool no_cpu;
 };
 
 /**

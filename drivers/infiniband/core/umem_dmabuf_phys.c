@@ -204,7 +204,7 @@ unsigned long ib_umem_dmabuf_pgsz_mask(struct ib_umem_dmabuf *umem_dmabuf,
 	while (dma_buf_phys_dma_iter_next(&run)) {
 		if (first)
 			mask = run.addr ^ va;
-		else if (run.addr != end)
+		else if (run.addr != end || !end)
 			mask |= run.addr | va;
 		first = false;
 		end = run.addr + run.len;

@@ -45,6 +45,7 @@ struct vfio_pci_dma_buf {
 
 	/* Immutable. @provider is valid until the buffer is revoked. */
 	struct p2pdma_provider *provider;
+	bool no_cpu;			/* a variant driver maps it its own way */
 	u32 nr_ranges;
 	struct phys_vec vec[] __counted_by(nr_ranges);
 };
@@ -70,6 +71,7 @@ static int vfio_pci_dma_buf_get_ranges(struct dma_buf *dmabuf,
 		.nr = vbuf->nr_ranges,
 		.provider = vbuf->provider,
 		.kind = DMA_BUF_PHYS_MMIO,
+		.no_cpu = vbuf->no_cpu,
 	};
 	return 0;
 }
@@ -236,6 +238,8 @@ vfio_pci_dma_buf_alloc(struct vfio_pci_core_device *vdev, u32 region_index,
 	if (!vbuf)
 		return ERR_PTR(-ENOMEM);
 	vbuf->nr_ranges = nr_ranges;
+	vbuf->no_cpu = vdev->pci_ops->get_dmabuf_phys !=
+		       vfio_pci_core_get_dmabuf_phys;
 
 	ret = vdev->pci_ops->get_dmabuf_phys(vdev, &vbuf->provider,
 					     region_index, vbuf->vec, ranges,

@@ -17,8 +17,8 @@
  *
  * The rules that every function here keeps:
  *
- *  - Each access is one section of the view: at most one packet long, and
- *    nothing is waited for inside. That is all that a revoke waits for.
+ *  - Each access is one section of the view: at most one packet long (a flush
+ *    is cut into steps), and nothing is waited for inside. That is all that a revoke waits for.
  *  - Sections begin in a work item or a system call, never in atomic context.
  *    Inside, atomic_ops_lock is the only lock taken.
  *  - dma_buf::resv is not taken in a section, because suspend and revoke wait
@@ -45,13 +45,18 @@
  * gone, pin and map say so.
  */
 #include <linux/dma-buf-phys.h>
+#include <linux/delay.h>
 #include <linux/dma-resv.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include "rxe.h"
 #include "rxe_loc.h"
+
+/* Flushed in one section. */
+#define RXE_DMABUF_FLUSH_STEP	SZ_1M
 
 /**
  * struct rxe_dmabuf - what backs a memory region
@@ -176,6 +181,10 @@ void rxe_dmabuf_release(struct rxe_mr *mr)
 {
 	struct rxe_dmabuf *backing = mr->dmabuf;
 	struct dma_buf *dmabuf = backing->attach->dmabuf;
+
+	/* The pool gives up waiting at last, but a packet may still be at it. */
+	while (rxe_read(mr))
+		msleep(20);
 
 	dma_resv_lock(dmabuf->resv, NULL);
 	dma_buf_phys_unmap_cpu(&backing->map);
@@ -310,11 +319,7 @@ int rxe_dmabuf_copy(struct rxe_mr *mr, u64 iova, void *addr,
 	return ret;
 }
 
-/*
- * What was written before has reached the memory when this returns. An empty
- * flush must find the memory there, too.
- */
-int rxe_dmabuf_flush(struct rxe_mr *mr, u64 iova, u64 length)
+static int rxe_dmabuf_flush_section(struct rxe_mr *mr, u64 iova, u64 length)
 {
 	struct dma_buf_phys_cpu_map *map = &mr->dmabuf->map;
 	int ret;
@@ -326,6 +331,28 @@ int rxe_dmabuf_flush(struct rxe_mr *mr, u64 iova, u64 length)
 		ret = dma_buf_phys_cpu_flush(map, iova - mr->ibmr.iova, length);
 	dma_buf_phys_cpu_end(map);
 	return ret;
+}
+
+/*
+ * What was written before has reached the memory when this returns. An empty
+ * flush must find the memory there, too. The peer may flush the whole region,
+ * which is too much for one section.
+ */
+int rxe_dmabuf_flush(struct rxe_mr *mr, u64 iova, u64 length)
+{
+	u64 step;
+	int ret;
+
+	do {
+		step = min_t(u64, length, RXE_DMABUF_FLUSH_STEP);
+		ret = rxe_dmabuf_flush_section(mr, iova, step);
+		if (ret)
+			return ret;
+		iova += step;
+		length -= step;
+		cond_resched();
+	} while (length);
+	return 0;
 }
 
 /* Start the section of an 8 byte access, or say which error it is. */
@@ -368,6 +395,8 @@ enum resp_states rxe_dmabuf_atomic_op(struct rxe_mr *mr, u64 iova, int opcode,
 		if (opcode != IB_OPCODE_RC_COMPARE_SWAP || value == compare)
 			ret = dma_buf_phys_cpu_write64(map, offset, swap_add);
 	}
+	/* Write-combining memory does not follow the lock. */
+	wmb();
 	spin_unlock_bh(&atomic_ops_lock);
 
 	dma_buf_phys_cpu_end(map);
@@ -389,6 +418,8 @@ enum resp_states rxe_dmabuf_atomic_write(struct rxe_mr *mr, u64 iova, u64 value)
 	mb();
 	spin_lock_bh(&atomic_ops_lock);
 	ret = dma_buf_phys_cpu_write64(map, iova - mr->ibmr.iova, value);
+	/* Write-combining memory does not follow the lock. */
+	wmb();
 	spin_unlock_bh(&atomic_ops_lock);
 
 	dma_buf_phys_cpu_end(map);
