@@ -28,5 +28,5 @@ for test in /selftests/rdma/*.sh; do
 	*) ok 1 "$name skips no other case" ;;
 	esac
 done
-[ "$n" -ge 6 ]; ok $? "all six ran"
+expr "$n" \>= 6 > /dev/null; ok $? "all six ran"
 plan

@@ -6,7 +6,7 @@
 # flavour: plain debug
 # topology: root
 # tier: check
-# timeout: 240
+# timeout: 400
 # params: kunit.enable=1 kunit.autorun=1
 # leak: yes
 exec sh /lib/kunit.sh "28 cases, 67 with parameters" dma-buf-phys-umem_kunit

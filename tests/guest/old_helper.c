@@ -9,7 +9,7 @@
  * flavour: plain debug
  * topology: root virtio-iommu switch
  * tier: check
- * timeout: 240
+ * timeout: 480
  * leak: yes
  */
 #include <errno.h>

@@ -653,7 +653,8 @@ static unsigned long random_sizes(struct rnd_state *rnd)
 	}
 }
 
-#define NR_LISTS	1500
+/* An instrumented kernel takes ten times as long for each. */
+#define NR_LISTS	(IS_ENABLED(CONFIG_KASAN) ? 150 : 1500)
 #define NR_REGIONS	4
 
 static void random_regions(struct kunit *test)
@@ -1146,7 +1147,7 @@ static void many_regions(struct kunit *test)
  * Revoke while regions come and go
  */
 
-#define NR_RACES	300
+#define NR_RACES	(IS_ENABLED(CONFIG_KASAN) ? 50 : 300)
 
 struct racer {
 	struct fake_mr *mr;		/* the one region there ever is */
