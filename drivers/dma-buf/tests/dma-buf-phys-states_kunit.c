@@ -330,8 +330,8 @@ static void wait_for_importer(struct kunit *test)
 	s->imp->delay_ms = p->delay_ms;
 	KUNIT_ASSERT_EQ(test, mock_map_dma(s->imp, 0, LIST_SIZE), 0);
 	if (p->fence_ms)
-		fence = mock_fence_in(test, s->exp->dmabuf, DMA_RESV_USAGE_BOOKKEEP,
-				 p->fence_ms);
+		fence = mock_fence_in(test, s->exp->dmabuf,
+				      DMA_RESV_USAGE_BOOKKEEP, p->fence_ms);
 	if (p->revoke)
 		mock_revoke(s->exp);
 	else
