@@ -13,7 +13,7 @@ ok $? "a Debian: $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release)"
 grep -q ' / overlay rw' /proc/mounts
 ok $? "below a RAM disk"
 grep -qx 1 /sys/block/vda/ro; ok $? "the disk is read only"
-touch /usr/bin/new && rm -r /usr/share/doc/rdma-core && mkdir /usr/share/doc/rdma-core
+touch /usr/bin/new && rm -r /usr/share/doc/perftest && mkdir /usr/share/doc/perftest
 ok $? "everything can be written, replaced, removed"
 for dir in /dev/pts /dev/shm /proc /sys /sys/kernel/debug /sys/kernel/tracing /sys/fs/cgroup; do
 	grep -q " $dir " /proc/mounts; ok $? "$dir is mounted"
