@@ -9,11 +9,10 @@
  * mappings of all buffers are counted, and in the end the protection domain must
  * be free: a memory region that was left behind would hold it.
  *
- * flavour: plain debug
+ * flavour: plain
  * topology: root
  * tier: check
- * timeout: 600
- * leak: yes
+ * timeout: 300
  */
 #define _GNU_SOURCE
 #include <errno.h>
