@@ -5,11 +5,10 @@
  * Every byte is compared with what VFIO's mmap of the same BAR shows. The view
  * is made and used by the test importer, whose device has no part in it.
  *
- * flavour: plain debug
+ * flavour: plain
  * topology: root
  * tier: check
  * timeout: 300
- * leak: yes
  */
 #define _GNU_SOURCE
 #include <errno.h>
