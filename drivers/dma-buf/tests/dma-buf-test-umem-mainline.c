@@ -14,20 +14,7 @@
 
 #include "../../infiniband/core/uverbs.h"
 #include "dma-buf-test-umem.h"
-
-struct mainline_umem_dmabuf {
-	struct ib_umem umem;
-	struct dma_buf_attachment *attach;
-	struct sg_table *sgt;
-	struct scatterlist *first_sg;
-	struct scatterlist *last_sg;
-	unsigned long first_sg_offset;
-	unsigned long last_sg_trim;
-	void (*pinned_revoke)(void *priv);
-	void *private;
-	u8 pinned : 1;
-	u8 revoked : 1;
-};
+#include "dma-buf-test-umem-mainline.h"
 
 static void mainline_umem_release(struct ib_umem *umem);
 
@@ -51,11 +38,7 @@ static void mainline_umem_release(struct ib_umem *umem);
 #undef MODULE_IMPORT_NS
 #define MODULE_IMPORT_NS(ns)
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmissing-prototypes"
-#pragma GCC diagnostic ignored "-Wmissing-declarations"
 #include "../../infiniband/core/umem_dmabuf.c"
-#pragma GCC diagnostic pop
 
 static void mainline_umem_release(struct ib_umem *umem)
 {
