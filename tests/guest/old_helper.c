@@ -6,7 +6,7 @@
  * is used by an edu device's own DMA engine. Each case but the ones about the
  * class is red without one of the patches.
  *
- * flavour: plain
+ * flavour: plain debug
  * topology: root virtio-iommu switch
  * tier: check
  * timeout: 480
