@@ -2,7 +2,7 @@
 # Everything there is to run. `make` alone prints this help.
 
 .DEFAULT_GOAL := help
-export V DEBUG TOPOLOGY TIMEOUT MEMORY PARAMS SELFTEST ROOT ONLY JOBS KERNEL KERNEL_OUT SETUP
+export V DEBUG TOPOLOGY TIMEOUT MEMORY PARAMS SELFTEST ROOT ONLY JOBS KERNEL KERNEL_OUT SETUP AGAIN
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help demo check check-long vm lint bench docs series install setup clean distclean
@@ -22,7 +22,7 @@ demo: setup	## what it is good for, in a guest
 check: setup	## all tests; ONLY=<glob> some of them
 	@scripts/check
 
-check-long: setup	## the tests that take long; ONLY=<glob> some of them
+check-long: setup	## the tests that take long, from where it ended; ONLY=<glob>, AGAIN=1 all
 	@scripts/check --tier long
 
 vm: setup	## RUN=<program> [ARGS=..] [DEBUG=1] [TOPOLOGY=<name>]: run it in the guest

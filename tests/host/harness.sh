@@ -45,4 +45,10 @@ expect "status 1" "is red as well"
 
 inner --guest tests/host/red --only zz-green
 expect "status 0" "and a good test alone is green"
+
+AGAIN=1 inner --tier long --guest /nonexistent --host tests/host/red-long
+expect "ok   green: 1 passed (. s)$" "the long tier runs"
+inner --tier long --guest /nonexistent --host tests/host/red-long
+expect "ok   green: 1 passed (. s), done before" "what was green is not run again"
+expect "FAIL red: 0 passed, 1 failed (. s)$" "what was red is"
 echo "1..$n"
