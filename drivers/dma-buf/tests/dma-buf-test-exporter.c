@@ -22,7 +22,7 @@
 
 #include "dma-buf-test-uapi.h"
 
-#define MAX_RANGES	4096
+#define MAX_RANGES	131072
 
 struct test_exporter {
 	struct miscdevice misc;
