@@ -101,12 +101,11 @@ static void measure(const struct bench_case *now)
 
 int main(void)
 {
-	const char *topology = getenv("TOPOLOGY");
 	const char *row = "DMA view, IOMMU";
 	char name[PCI_NAME_LEN];
 	int iommufd;
 
-	if (topology && !strcmp(topology, "switch")) {
+	if (topology_is("switch")) {
 		row = "DMA view, switch";
 		must("allow VFIO without an IOMMU", vfio_allow_noiommu());
 	}

@@ -108,12 +108,11 @@ static void measure(const struct bench_case *now)
 
 int main(void)
 {
-	const char *topology = getenv("TOPOLOGY");
 	const char *row = "memory region, IOMMU";
 	char name[PCI_NAME_LEN];
 	int iommufd;
 
-	if (topology && !strcmp(topology, "switch")) {
+	if (topology_is("switch")) {
 		row = "memory region, switch";
 		must("allow VFIO without an IOMMU", vfio_allow_noiommu());
 	}

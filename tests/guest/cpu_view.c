@@ -26,104 +26,44 @@
 #include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
 
-#include "iommufd.h"
-#include "kmsg.h"
+#include "import.h"
 #include "leaks.h"
 #include "report.h"
-#include "testdrv.h"
 
 #include "kselftest_harness.h"
 
-#define BAR		2
 #define PAGE		0x1000ULL
-#define WINDOW		0x40000ULL
 #define LIMIT		120	/* seconds per test */
 #define NR_MANY		16
 #define DELAY_MS	700
 #define CPU		(DBT_ATTACH_CLASS | DBT_ATTACH_CPU)
 
-static const struct vfio_region_dma_range three_ranges[] = {
-	{ .offset = 0x24000, .length = 0x2000 },
-	{ .offset = 0x01000, .length = 0x3000 },
-	{ .offset = 0x12000, .length = 0x1000 },
-};
-
-static const struct layout one = { three_ranges, 1 };
-static const struct layout three = { three_ranges, 3 };
-
-/* One page each, one page between each two, in an order of its own. */
-static struct layout many(struct vfio_region_dma_range ranges[NR_MANY])
-{
-	__u32 i;
-
-	for (i = 0; i < NR_MANY; i++)
-		ranges[i] = (struct vfio_region_dma_range){
-			.offset = (i * 11 % NR_MANY * 2 + 1) * PAGE,
-			.length = PAGE,
-		};
-	return (struct layout){ ranges, NR_MANY };
-}
-
 FIXTURE(cpu)
 {
-	int iommufd;
-	int importer;
-	int dmabuf;
-	int kmsg;
-	struct vfio_dev exporter;
-	struct bar bar;
-	char name[PCI_NAME_LEN];	/* of the importer */
+	struct import in;
 };
 
 FIXTURE_SETUP(cpu)
 {
-	self->dmabuf = -1;
-	self->kmsg = kmsg_open();
-	ASSERT_LE(0, self->kmsg);
-	self->iommufd = iommufd_open();
-	ASSERT_LE(0, self->iommufd);
-	self->importer = importer_open(0, self->name);
-	ASSERT_LE(0, self->importer);
-	ASSERT_EQ(0, vfio_open_id(&self->exporter, PCI_ID_IVSHMEM, 0,
-				  self->iommufd));
-	ASSERT_EQ(0, bar_open(&self->bar, &self->exporter, BAR, WINDOW));
-	bar_fill(&self->bar, 1);
+	ASSERT_EQ(0, import_open(&self->in));
 }
 
 FIXTURE_TEARDOWN(cpu)
 {
-	bar_close(&self->bar);
-	close(self->importer);
-	if (self->dmabuf >= 0)
-		close(self->dmabuf);
-	vfio_close(&self->exporter);
-	close(self->iommufd);
-	close(self->kmsg);
-	EXPECT_EQ(0, settle_dmabufs(0));
-	EXPECT_EQ(0, testdrv_release(self->name));
-}
-
-static int attach_to(int importer, struct vfio_dev *exporter, int *dmabuf,
-		     struct layout layout, __u32 delay_ms)
-{
-	*dmabuf = vfio_export(exporter, BAR, layout.ranges, layout.nr);
-	if (*dmabuf < 0)
-		return *dmabuf;
-	return importer_attach(importer, *dmabuf, CPU, delay_ms);
+	EXPECT_EQ(0, import_close(&self->in));
 }
 
 #define ATTACH(layout, delay_ms)					\
-	ASSERT_EQ(0, attach_to(self->importer, &self->exporter,		\
-			       &self->dmabuf, layout, delay_ms))
+	ASSERT_EQ(0, import_attach(&self->in, layout, CPU, delay_ms))
 
 #define ATTACH_AND_MAP(layout, delay_ms)				\
 	do {								\
 		ATTACH(layout, delay_ms);				\
-		ASSERT_EQ(0, importer_map_all(self->importer));		\
+		ASSERT_EQ(0, importer_map_all(self->in.importer));	\
 	} while (0)
 
 #define EXPECT_ARRIVES(layout)						\
-	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar,	\
+	EXPECT_EQ(0, importer_arrives(self->in.importer, &self->in.bar,	\
 				      layout, 0, 0, PAGE))
 
 /* The view is dead, says so, and changes no byte. */
@@ -151,34 +91,34 @@ TEST_F_TIMEOUT(cpu, one_range_arrives, LIMIT)
 {
 	struct dbt_state state;
 
-	ATTACH_AND_MAP(one, 0);
-	ASSERT_EQ(0, importer_state(self->importer, &state));
-	EXPECT_EQ(layout_size(one), state.len);
+	ATTACH_AND_MAP(layout_one, 0);
+	ASSERT_EQ(0, importer_state(self->in.importer, &state));
+	EXPECT_EQ(layout_size(layout_one), state.len);
 	EXPECT_EQ(0, state.invalidated);
-	EXPECT_EQ(0, importer_all_arrives(self->importer, &self->bar, one));
+	EXPECT_EQ(0, importer_all_arrives(self->in.importer, &self->in.bar, layout_one));
 }
 
 TEST_F_TIMEOUT(cpu, three_ranges_arrive, LIMIT)
 {
-	ATTACH_AND_MAP(three, 0);
-	EXPECT_EQ(0, importer_all_arrives(self->importer, &self->bar, three));
-	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three, 0, 0,
-				      layout_size(three)));
+	ATTACH_AND_MAP(layout_three, 0);
+	EXPECT_EQ(0, importer_all_arrives(self->in.importer, &self->in.bar, layout_three));
+	EXPECT_EQ(0, importer_arrives(self->in.importer, &self->in.bar, layout_three, 0, 0,
+				      layout_size(layout_three)));
 }
 
 TEST_F_TIMEOUT(cpu, many_ranges_arrive, LIMIT)
 {
 	struct vfio_region_dma_range ranges[NR_MANY];
-	struct layout layout = many(ranges);
+	struct layout layout = layout_scattered(ranges, NR_MANY);
 
 	ATTACH_AND_MAP(layout, 0);
-	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, layout, 0, 0,
+	EXPECT_EQ(0, importer_arrives(self->in.importer, &self->in.bar, layout, 0, 0,
 				      layout_size(layout)));
 }
 
 TEST_F_TIMEOUT(cpu, slices_arrive, LIMIT)
 {
-	const __u64 size = layout_size(three);
+	const __u64 size = layout_size(layout_three);
 	const struct {
 		__u64 start, len;
 	} slices[] = {
@@ -193,14 +133,14 @@ TEST_F_TIMEOUT(cpu, slices_arrive, LIMIT)
 	};
 	unsigned int i;
 
-	ATTACH(three, 0);
+	ATTACH(layout_three, 0);
 	for (i = 0; i < ARRAY_SIZE(slices); i++) {
-		ASSERT_EQ(0, importer_map(self->importer, slices[i].start,
+		ASSERT_EQ(0, importer_map(self->in.importer, slices[i].start,
 					  slices[i].len));
-		EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three,
+		EXPECT_EQ(0, importer_arrives(self->in.importer, &self->in.bar, layout_three,
 					      slices[i].start, 0,
 					      slices[i].len));
-		ASSERT_EQ(0, importer_unmap(self->importer));
+		ASSERT_EQ(0, importer_unmap(self->in.importer));
 	}
 }
 
@@ -210,17 +150,17 @@ TEST_F_TIMEOUT(cpu, every_start_mod_64, LIMIT)
 	static const __u64 lens[] = { 1, 7, 8, 65 };
 	unsigned int i, j;
 
-	ATTACH(three, 0);
+	ATTACH(layout_three, 0);
 	for (i = 0; i < 64; i++) {
 		for (j = 0; j < ARRAY_SIZE(lens); j++) {
 			__u64 start = (j % 2 ? 0x3fc0 : 0x1fc0) + i;
 
-			ASSERT_EQ(0, importer_map(self->importer, start,
+			ASSERT_EQ(0, importer_map(self->in.importer, start,
 						  lens[j]));
-			EXPECT_EQ(0, importer_arrives(self->importer,
-						      &self->bar, three, start,
+			EXPECT_EQ(0, importer_arrives(self->in.importer,
+						      &self->in.bar, layout_three, start,
 						      0, lens[j]));
-			ASSERT_EQ(0, importer_unmap(self->importer));
+			ASSERT_EQ(0, importer_unmap(self->in.importer));
 		}
 	}
 }
@@ -231,12 +171,12 @@ TEST_F_TIMEOUT(cpu, every_offset_mod_64, LIMIT)
 	__u64 offset;
 	size_t len;
 
-	ATTACH(three, 0);
-	ASSERT_EQ(0, importer_map(self->importer, 0x1fc3, 0x100));
+	ATTACH(layout_three, 0);
+	ASSERT_EQ(0, importer_map(self->in.importer, 0x1fc3, 0x100));
 	for (offset = 0; offset < 64; offset++)
 		for (len = 1; len <= 16; len += 1 + offset % 3)
-			ASSERT_EQ(0, importer_arrives(self->importer,
-						      &self->bar, three, 0x1fc3,
+			ASSERT_EQ(0, importer_arrives(self->in.importer,
+						      &self->in.bar, layout_three, 0x1fc3,
 						      offset, len));
 }
 
@@ -246,21 +186,21 @@ TEST_F_TIMEOUT(cpu, eight_bytes_at_once, LIMIT)
 	__u64 offset, value, got;
 	int want;
 
-	ATTACH(three, 0);
-	ASSERT_EQ(0, importer_map(self->importer, start, 0x80));
+	ATTACH(layout_three, 0);
+	ASSERT_EQ(0, importer_map(self->in.importer, start, 0x80));
 	for (offset = 0; offset < 0x88; offset++) {
 		value = 0x1122334455667788 * (offset + 1);
 		want = (start + offset) % 8 || offset > 0x78 ? -EINVAL : 0;
 		if (!want)
-			bar_note(&self->bar, three, start + offset, &value,
+			bar_note(&self->in.bar, layout_three, start + offset, &value,
 				 sizeof(value));
-		EXPECT_EQ(want, importer_write64(self->importer, offset,
+		EXPECT_EQ(want, importer_write64(self->in.importer, offset,
 						 value));
 		got = 0;
-		EXPECT_EQ(want, importer_read64(self->importer, offset, &got));
+		EXPECT_EQ(want, importer_read64(self->in.importer, offset, &got));
 		EXPECT_EQ(want ? 0 : value, got);
 	}
-	EXPECT_EQ(0, bar_judge(&self->bar));
+	EXPECT_EQ(0, bar_judge(&self->in.bar));
 }
 
 TEST_F_TIMEOUT(cpu, flushed_bytes_are_there, LIMIT)
@@ -270,59 +210,59 @@ TEST_F_TIMEOUT(cpu, flushed_bytes_are_there, LIMIT)
 
 	ASSERT_NE(NULL, data);
 	pattern(data, len, 9);
-	ATTACH_AND_MAP(three, 0);
-	bar_note(&self->bar, three, 0x1111, data, len);
-	EXPECT_EQ((ssize_t)len, importer_write_flush(self->importer, 0x1111,
+	ATTACH_AND_MAP(layout_three, 0);
+	bar_note(&self->in.bar, layout_three, 0x1111, data, len);
+	EXPECT_EQ((ssize_t)len, importer_write_flush(self->in.importer, 0x1111,
 						     data, len));
-	EXPECT_EQ(0, bar_judge(&self->bar));
+	EXPECT_EQ(0, bar_judge(&self->in.bar));
 	free(data);
 }
 
 TEST_F_TIMEOUT(cpu, outside_is_refused, LIMIT)
 {
-	const __u64 size = layout_size(three);
+	const __u64 size = layout_size(layout_three);
 	__u8 data[16] = {};
 
-	ATTACH(three, 0);
-	EXPECT_EQ(-EINVAL, importer_map(self->importer, size, 1));
-	EXPECT_EQ(-EINVAL, importer_map(self->importer, size - 1, 2));
-	EXPECT_EQ(-EINVAL, importer_map(self->importer, 1, ~0ULL));
-	EXPECT_EQ(-EINVAL, importer_map(self->importer, ~0ULL, 2));
+	ATTACH(layout_three, 0);
+	EXPECT_EQ(-EINVAL, importer_map(self->in.importer, size, 1));
+	EXPECT_EQ(-EINVAL, importer_map(self->in.importer, size - 1, 2));
+	EXPECT_EQ(-EINVAL, importer_map(self->in.importer, 1, ~0ULL));
+	EXPECT_EQ(-EINVAL, importer_map(self->in.importer, ~0ULL, 2));
 
 	/* There is more of the buffer, of the range and of the page. */
-	ASSERT_EQ(0, importer_map(self->importer, 0x1010, 0x20));
-	EXPECT_EQ(-EINVAL, importer_write(self->importer, 0x18, data, 9));
-	EXPECT_EQ(-EINVAL, importer_write(self->importer, 0x20, data, 1));
-	EXPECT_EQ(-EINVAL, importer_write(self->importer, ~0xfULL, data, 1));
-	EXPECT_EQ(-EINVAL, importer_read(self->importer, 0x1f, data, 2));
-	EXPECT_EQ(-EINVAL, importer_write_flush(self->importer, 0x20, data, 1));
-	EXPECT_EQ(-EINVAL, importer_write64(self->importer, 0x20, 1));
-	EXPECT_EQ(0, bar_judge(&self->bar));
-	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three, 0x1010,
+	ASSERT_EQ(0, importer_map(self->in.importer, 0x1010, 0x20));
+	EXPECT_EQ(-EINVAL, importer_write(self->in.importer, 0x18, data, 9));
+	EXPECT_EQ(-EINVAL, importer_write(self->in.importer, 0x20, data, 1));
+	EXPECT_EQ(-EINVAL, importer_write(self->in.importer, ~0xfULL, data, 1));
+	EXPECT_EQ(-EINVAL, importer_read(self->in.importer, 0x1f, data, 2));
+	EXPECT_EQ(-EINVAL, importer_write_flush(self->in.importer, 0x20, data, 1));
+	EXPECT_EQ(-EINVAL, importer_write64(self->in.importer, 0x20, 1));
+	EXPECT_EQ(0, bar_judge(&self->in.bar));
+	EXPECT_EQ(0, importer_arrives(self->in.importer, &self->in.bar, layout_three, 0x1010,
 				      0x18, 8));
 }
 
 /* The DMA engine of a device and the CPU see each other's bytes. */
 TEST_F_TIMEOUT(cpu, shared_with_a_device, LIMIT)
 {
-	int device = importer_reopen(self->name);
+	int device = importer_reopen(self->in.name);
 	__u8 data[256], got[256];
 
 	ASSERT_LE(0, device);
-	ATTACH_AND_MAP(three, 0);
-	ASSERT_EQ(0, importer_attach(device, self->dmabuf, DBT_ATTACH_CLASS,
+	ATTACH_AND_MAP(layout_three, 0);
+	ASSERT_EQ(0, importer_attach(device, self->in.dmabuf, DBT_ATTACH_CLASS,
 				     0));
 	ASSERT_EQ(0, importer_map(device, 0x1f80, sizeof(data)));
 	pattern(data, sizeof(data), 31);
 	EXPECT_EQ((ssize_t)sizeof(data),
 		  importer_write(device, 0, data, sizeof(data)));
 	EXPECT_EQ((ssize_t)sizeof(got),
-		  importer_read(self->importer, 0x1f80, got, sizeof(got)));
+		  importer_read(self->in.importer, 0x1f80, got, sizeof(got)));
 	EXPECT_EQ(0, memcmp(data, got, sizeof(got)));
 
 	pattern(data, sizeof(data), 32);
 	EXPECT_EQ((ssize_t)sizeof(data),
-		  importer_write(self->importer, 0x1f80, data, sizeof(data)));
+		  importer_write(self->in.importer, 0x1f80, data, sizeof(data)));
 	EXPECT_EQ((ssize_t)sizeof(got),
 		  importer_read(device, 0, got, sizeof(got)));
 	EXPECT_EQ(0, memcmp(data, got, sizeof(got)));
@@ -331,74 +271,74 @@ TEST_F_TIMEOUT(cpu, shared_with_a_device, LIMIT)
 
 TEST_F_TIMEOUT(cpu, memory_disable_ends_the_view, LIMIT)
 {
-	ATTACH_AND_MAP(three, 0);
-	EXPECT_ARRIVES(three);
-	ASSERT_EQ(0, vfio_set_memory(&self->exporter, false));
-	EXPECT_EQ(0, view_is_dead(self->importer));
-	EXPECT_EQ(-ENODEV, importer_remap(self->importer));
+	ATTACH_AND_MAP(layout_three, 0);
+	EXPECT_ARRIVES(layout_three);
+	ASSERT_EQ(0, vfio_set_memory(&self->in.exporter, false));
+	EXPECT_EQ(0, view_is_dead(self->in.importer));
+	EXPECT_EQ(-ENODEV, importer_remap(self->in.importer));
 
-	ASSERT_EQ(0, vfio_set_memory(&self->exporter, true));
-	EXPECT_EQ(0, view_is_dead(self->importer));
-	EXPECT_EQ(0, bar_judge(&self->bar));
-	EXPECT_EQ(0, importer_remap(self->importer));
-	EXPECT_ARRIVES(three);
-	EXPECT_EQ(0, importer_remap(self->importer));
-	EXPECT_ARRIVES(three);
+	ASSERT_EQ(0, vfio_set_memory(&self->in.exporter, true));
+	EXPECT_EQ(0, view_is_dead(self->in.importer));
+	EXPECT_EQ(0, bar_judge(&self->in.bar));
+	EXPECT_EQ(0, importer_remap(self->in.importer));
+	EXPECT_ARRIVES(layout_three);
+	EXPECT_EQ(0, importer_remap(self->in.importer));
+	EXPECT_ARRIVES(layout_three);
 }
 
 /* A slice comes back as the same slice. */
 TEST_F_TIMEOUT(cpu, reset_ends_the_view, LIMIT)
 {
-	ATTACH(three, 0);
-	ASSERT_EQ(0, importer_map(self->importer, 0x1ffd, 9));
-	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three, 0x1ffd,
+	ATTACH(layout_three, 0);
+	ASSERT_EQ(0, importer_map(self->in.importer, 0x1ffd, 9));
+	EXPECT_EQ(0, importer_arrives(self->in.importer, &self->in.bar, layout_three, 0x1ffd,
 				      0, 9));
-	ASSERT_EQ(0, vfio_reset(&self->exporter));
-	EXPECT_EQ(0, view_is_dead(self->importer));
-	EXPECT_EQ(0, bar_judge(&self->bar));
-	EXPECT_EQ(0, importer_remap(self->importer));
-	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three, 0x1ffd,
+	ASSERT_EQ(0, vfio_reset(&self->in.exporter));
+	EXPECT_EQ(0, view_is_dead(self->in.importer));
+	EXPECT_EQ(0, bar_judge(&self->in.bar));
+	EXPECT_EQ(0, importer_remap(self->in.importer));
+	EXPECT_EQ(0, importer_arrives(self->in.importer, &self->in.bar, layout_three, 0x1ffd,
 				      0, 9));
-	EXPECT_EQ(-EINVAL, importer_write(self->importer, 9, "x", 1));
+	EXPECT_EQ(-EINVAL, importer_write(self->in.importer, 9, "x", 1));
 }
 
 TEST_F_TIMEOUT(cpu, map_while_suspended_is_refused, LIMIT)
 {
-	ATTACH(three, 0);
-	ASSERT_EQ(0, vfio_set_memory(&self->exporter, false));
-	EXPECT_EQ(-ENODEV, importer_map_all(self->importer));
-	ASSERT_EQ(0, vfio_set_memory(&self->exporter, true));
-	EXPECT_EQ(0, importer_map_all(self->importer));
-	EXPECT_ARRIVES(three);
+	ATTACH(layout_three, 0);
+	ASSERT_EQ(0, vfio_set_memory(&self->in.exporter, false));
+	EXPECT_EQ(-ENODEV, importer_map_all(self->in.importer));
+	ASSERT_EQ(0, vfio_set_memory(&self->in.exporter, true));
+	EXPECT_EQ(0, importer_map_all(self->in.importer));
+	EXPECT_ARRIVES(layout_three);
 }
 
 /* Unmap and detach are right for a dead view, too. */
 TEST_F_TIMEOUT(cpu, dead_view_is_unmapped, LIMIT)
 {
-	ATTACH_AND_MAP(three, 0);
-	ASSERT_EQ(0, vfio_set_memory(&self->exporter, false));
-	EXPECT_EQ(0, importer_unmap(self->importer));
-	ASSERT_EQ(0, vfio_set_memory(&self->exporter, true));
-	EXPECT_EQ(0, importer_map_all(self->importer));
-	EXPECT_ARRIVES(three);
-	ASSERT_EQ(0, vfio_set_memory(&self->exporter, false));
-	EXPECT_EQ(0, importer_detach(self->importer));
-	ASSERT_EQ(0, vfio_set_memory(&self->exporter, true));
+	ATTACH_AND_MAP(layout_three, 0);
+	ASSERT_EQ(0, vfio_set_memory(&self->in.exporter, false));
+	EXPECT_EQ(0, importer_unmap(self->in.importer));
+	ASSERT_EQ(0, vfio_set_memory(&self->in.exporter, true));
+	EXPECT_EQ(0, importer_map_all(self->in.importer));
+	EXPECT_ARRIVES(layout_three);
+	ASSERT_EQ(0, vfio_set_memory(&self->in.exporter, false));
+	EXPECT_EQ(0, importer_detach(self->in.importer));
+	ASSERT_EQ(0, vfio_set_memory(&self->in.exporter, true));
 }
 
 TEST_F_TIMEOUT(cpu, close_revokes_for_good, LIMIT)
 {
-	ATTACH_AND_MAP(three, 0);
-	EXPECT_ARRIVES(three);
-	bar_unmap(&self->bar);
-	vfio_close(&self->exporter);
+	ATTACH_AND_MAP(layout_three, 0);
+	EXPECT_ARRIVES(layout_three);
+	bar_unmap(&self->in.bar);
+	vfio_close(&self->in.exporter);
 
-	EXPECT_EQ(0, view_is_dead(self->importer));
-	EXPECT_EQ(-ENODEV, importer_remap(self->importer));
-	EXPECT_EQ(0, importer_unmap(self->importer));
-	EXPECT_EQ(-ENODEV, importer_map_all(self->importer));
-	ASSERT_EQ(0, importer_detach(self->importer));
-	EXPECT_EQ(-ENODEV, importer_attach(self->importer, self->dmabuf, CPU,
+	EXPECT_EQ(0, view_is_dead(self->in.importer));
+	EXPECT_EQ(-ENODEV, importer_remap(self->in.importer));
+	EXPECT_EQ(0, importer_unmap(self->in.importer));
+	EXPECT_EQ(-ENODEV, importer_map_all(self->in.importer));
+	ASSERT_EQ(0, importer_detach(self->in.importer));
+	EXPECT_EQ(-ENODEV, importer_attach(self->in.importer, self->in.dmabuf, CPU,
 					   0));
 }
 
@@ -420,22 +360,22 @@ static void *do_slow_write(void *arg)
 /* The section in progress comes to its end, the next one does not begin. */
 TEST_F_TIMEOUT(cpu, memory_disable_waits_for_a_section, LIMIT)
 {
-	struct slow_write write = { .importer = self->importer };
+	struct slow_write write = { .importer = self->in.importer };
 	pthread_t thread;
 	__u64 begin;
 
-	ATTACH_AND_MAP(three, DELAY_MS);
-	bar_note(&self->bar, three, 0, "slow", 4);
+	ATTACH_AND_MAP(layout_three, DELAY_MS);
+	bar_note(&self->in.bar, layout_three, 0, "slow", 4);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, do_slow_write, &write));
 	usleep(200000);
 	begin = now_ms();
-	EXPECT_EQ(0, vfio_set_memory(&self->exporter, false));
+	EXPECT_EQ(0, vfio_set_memory(&self->in.exporter, false));
 	EXPECT_LE(DELAY_MS / 4, now_ms() - begin);
 	pthread_join(thread, NULL);
 	EXPECT_EQ(4, write.done);
-	EXPECT_EQ(0, view_is_dead(self->importer));
-	EXPECT_EQ(0, vfio_set_memory(&self->exporter, true));
-	EXPECT_EQ(0, bar_judge(&self->bar));
+	EXPECT_EQ(0, view_is_dead(self->in.importer));
+	EXPECT_EQ(0, vfio_set_memory(&self->in.exporter, true));
+	EXPECT_EQ(0, bar_judge(&self->in.bar));
 }
 
 /*
@@ -496,7 +436,7 @@ static int export_charged(struct vfio_dev *dev)
 
 	for (i = 0; ranges && i < NR_CHARGED; i++)
 		ranges[i].length = PAGE;
-	fd = ranges ? vfio_export(dev, BAR, ranges, NR_CHARGED) : -ENOMEM;
+	fd = ranges ? vfio_export(dev, IMPORT_BAR, ranges, NR_CHARGED) : -ENOMEM;
 	free(ranges);
 	return fd;
 }
@@ -556,13 +496,13 @@ TEST_F_TIMEOUT(cpu, charged_to_who_attached, LIMIT)
 
 	ASSERT_EQ(0, put(CGROUP "/cgroup.subtree_control", "+memory"));
 	ASSERT_EQ(0, mkdir(SMALL_CGROUP, 0755));
-	self->dmabuf = export_charged(&self->exporter);
-	ASSERT_LE(0, self->dmabuf);
+	self->in.dmabuf = export_charged(&self->in.exporter);
+	ASSERT_LE(0, self->in.dmabuf);
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		status = charge_and_uncharge(self->importer, self->dmabuf,
-					     &self->exporter);
+		status = charge_and_uncharge(self->in.importer, self->in.dmabuf,
+					     &self->in.exporter);
 		fflush(NULL);
 		_exit(status);
 	}

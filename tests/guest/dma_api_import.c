@@ -20,88 +20,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "iommufd.h"
-#include "kmsg.h"
+#include "import.h"
 #include "leaks.h"
 #include "report.h"
-#include "testdrv.h"
 
 #include "kselftest_harness.h"
 
-#define BAR		2
 #define PAGE		0x1000ULL
-#define WINDOW		0x100000ULL
 #define LIMIT		120	/* seconds per test */
 #define NR_MANY		64
 #define DELAY_MS	1800
 #define BLOCKS		8
 
-static const struct vfio_region_dma_range three_ranges[] = {
-	{ .offset = 0x24000, .length = 0x2000 },
-	{ .offset = 0x01000, .length = 0x3000 },
-	{ .offset = 0x12000, .length = 0x1000 },
-};
-
-static const struct layout one = { three_ranges, 1 };
-static const struct layout three = { three_ranges, 3 };
-
-static bool below_switch(void)
-{
-	const char *topology = getenv("TOPOLOGY");
-
-	return topology && !strcmp(topology, "switch");
-}
-
-/* Does an IOMMU translate what the device does? */
-static bool translated(const char *name)
-{
-	char type[32];
-
-	return !pci_read_attr(name, "iommu_group/type", type, sizeof(type)) &&
-	       !strncmp(type, "DMA", 3);
-}
-
-/* One page each, one page between each two, in an order of its own. */
-static struct layout many(struct vfio_region_dma_range ranges[NR_MANY])
-{
-	__u32 i;
-
-	for (i = 0; i < NR_MANY; i++)
-		ranges[i] = (struct vfio_region_dma_range){
-			.offset = (i * 27 % NR_MANY * 2 + 1) * PAGE,
-			.length = PAGE,
-		};
-	return (struct layout){ ranges, NR_MANY };
-}
-
-/* Where the PCI bus has the BAR; what the CPU uses on this machine. */
-static __u64 bar_address(const char *name)
-{
-	unsigned long long start = 0;
-	char path[128], line[128];
-	FILE *file;
-	int i;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource", name);
-	file = fopen(path, "r");
-	if (!file)
-		return 0;
-	/* One line per BAR: start, end, flags. */
-	for (i = 0; i <= BAR && fgets(line, sizeof(line), file); i++)
-		start = strtoull(line, NULL, 16);
-	fclose(file);
-	return start;
-}
-
 FIXTURE(import)
 {
-	int iommufd;
-	int importer;
-	int dmabuf;
-	int kmsg;
-	struct vfio_dev exporter;
-	struct bar bar;
-	char name[PCI_NAME_LEN];	/* of the importer */
+	struct import in;
 };
 
 FIXTURE_VARIANT(import)
@@ -124,64 +57,34 @@ FIXTURE_VARIANT_ADD(import, class)
 
 FIXTURE_SETUP(import)
 {
-	self->dmabuf = -1;
-	if (below_switch())
-		ASSERT_EQ(0, vfio_allow_noiommu());
-	self->kmsg = kmsg_open();
-	ASSERT_LE(0, self->kmsg);
-	self->iommufd = iommufd_open();
-	ASSERT_LE(0, self->iommufd);
-	self->importer = importer_open(0, self->name);
-	ASSERT_LE(0, self->importer);
-	ASSERT_EQ(0, vfio_open_id(&self->exporter, PCI_ID_IVSHMEM, 0,
-				  self->iommufd));
-	ASSERT_EQ(0, bar_open(&self->bar, &self->exporter, BAR, WINDOW));
-	bar_fill(&self->bar, 1);
+	ASSERT_EQ(0, import_open(&self->in));
 }
 
 FIXTURE_TEARDOWN(import)
 {
-	bar_close(&self->bar);
-	close(self->importer);
-	if (self->dmabuf >= 0)
-		close(self->dmabuf);
-	vfio_close(&self->exporter);
-	close(self->iommufd);
-	close(self->kmsg);
-	EXPECT_EQ(0, settle_dmabufs(0));
-	EXPECT_EQ(0, testdrv_release(self->name));
-}
-
-static int attach_to(int importer, struct vfio_dev *exporter, int *dmabuf,
-		     struct layout layout, __u32 flags, __u32 delay_ms)
-{
-	*dmabuf = vfio_export(exporter, BAR, layout.ranges, layout.nr);
-	if (*dmabuf < 0)
-		return *dmabuf;
-	return importer_attach(importer, *dmabuf, flags, delay_ms);
+	EXPECT_EQ(0, import_close(&self->in));
 }
 
 #define ATTACH(layout, delay_ms)					\
-	ASSERT_EQ(0, attach_to(self->importer, &self->exporter,		\
-			       &self->dmabuf, layout, variant->flags,	\
-			       delay_ms))
+	ASSERT_EQ(0, import_attach(&self->in, layout, variant->flags,	\
+				   delay_ms))
 
 #define ATTACH_AND_MAP(layout, delay_ms)				\
 	do {								\
 		ATTACH(layout, delay_ms);				\
-		ASSERT_EQ(0, importer_map_all(self->importer));		\
+		ASSERT_EQ(0, importer_map_all(self->in.importer));	\
 	} while (0)
 
 #define EXPECT_MAPPED(bytes)						\
 	do {								\
 		struct dbt_state state_;				\
 									\
-		ASSERT_EQ(0, importer_state(self->importer, &state_));	\
+		ASSERT_EQ(0, importer_state(self->in.importer, &state_));	\
 		EXPECT_EQ(bytes, state_.len);				\
 	} while (0)
 
 #define EXPECT_ARRIVES(layout)						\
-	EXPECT_EQ(0, importer_arrives(self->importer, &self->bar,	\
+	EXPECT_EQ(0, importer_arrives(self->in.importer, &self->in.bar,	\
 				      layout, 0, 0, PAGE))
 
 /*
@@ -203,7 +106,7 @@ static int mapping_is_gone(int importer, const char *name)
 		return -EBUSY;
 	if (importer_write(importer, 0, data, PAGE) != -ENODEV)
 		return -EIO;
-	if (translated(name) &&
+	if (pci_translated(name) &&
 	    importer_write_stale(importer, 0, data, PAGE) != (ssize_t)PAGE)
 		return -EIO;
 	return 0;
@@ -211,42 +114,42 @@ static int mapping_is_gone(int importer, const char *name)
 
 TEST_F_TIMEOUT(import, one_range_arrives, LIMIT)
 {
-	ATTACH_AND_MAP(one, 0);
-	EXPECT_MAPPED(layout_size(one));
-	EXPECT_EQ(0, importer_all_arrives(self->importer, &self->bar, one));
+	ATTACH_AND_MAP(layout_one, 0);
+	EXPECT_MAPPED(layout_size(layout_one));
+	EXPECT_EQ(0, importer_all_arrives(self->in.importer, &self->in.bar, layout_one));
 }
 
 TEST_F_TIMEOUT(import, three_ranges_arrive, LIMIT)
 {
-	ATTACH_AND_MAP(three, 0);
-	EXPECT_MAPPED(layout_size(three));
-	EXPECT_EQ(0, importer_all_arrives(self->importer, &self->bar, three));
+	ATTACH_AND_MAP(layout_three, 0);
+	EXPECT_MAPPED(layout_size(layout_three));
+	EXPECT_EQ(0, importer_all_arrives(self->in.importer, &self->in.bar, layout_three));
 }
 
 TEST_F_TIMEOUT(import, many_ranges_arrive, LIMIT)
 {
 	struct vfio_region_dma_range ranges[NR_MANY];
-	struct layout layout = many(ranges);
+	struct layout layout = layout_scattered(ranges, NR_MANY);
 
 	ATTACH_AND_MAP(layout, 0);
-	EXPECT_EQ(0, importer_write_arrives(self->importer, &self->bar, layout,
+	EXPECT_EQ(0, importer_write_arrives(self->in.importer, &self->in.bar, layout,
 					    0, 0, layout_size(layout)));
 }
 
 TEST_F_TIMEOUT(import, address_is_of_the_right_kind, LIMIT)
 {
-	__u64 bar = bar_address(self->exporter.name);
+	__u64 bar = pci_bar_address(self->in.exporter.name, IMPORT_BAR);
 	struct dbt_state state;
 
 	ASSERT_NE(0, bar);
-	ATTACH_AND_MAP(three, 0);
-	ASSERT_EQ(0, importer_state(self->importer, &state));
-	if (translated(self->name)) {
+	ATTACH_AND_MAP(layout_three, 0);
+	ASSERT_EQ(0, importer_state(self->in.importer, &state));
+	if (pci_translated(self->in.name)) {
 		EXPECT_EQ(1, state.runs);
-		EXPECT_NE(bar + three_ranges[0].offset, state.addr);
+		EXPECT_NE(bar + layout_three.ranges[0].offset, state.addr);
 	} else {
 		EXPECT_EQ(3, state.runs);
-		EXPECT_EQ(bar + three_ranges[0].offset, state.addr);
+		EXPECT_EQ(bar + layout_three.ranges[0].offset, state.addr);
 	}
 }
 
@@ -254,13 +157,13 @@ TEST_F_TIMEOUT(import, maps_again_and_again, LIMIT)
 {
 	int i;
 
-	ATTACH(three, 0);
+	ATTACH(layout_three, 0);
 	for (i = 0; i < 1000; i++) {
-		ASSERT_EQ(0, importer_map_all(self->importer));
-		ASSERT_EQ(0, importer_unmap(self->importer));
+		ASSERT_EQ(0, importer_map_all(self->in.importer));
+		ASSERT_EQ(0, importer_unmap(self->in.importer));
 	}
-	EXPECT_EQ(0, importer_map_all(self->importer));
-	EXPECT_ARRIVES(three);
+	EXPECT_EQ(0, importer_map_all(self->in.importer));
+	EXPECT_ARRIVES(layout_three);
 }
 
 /*
@@ -269,9 +172,7 @@ TEST_F_TIMEOUT(import, maps_again_and_again, LIMIT)
  */
 static bool emulated_right(__u64 start)
 {
-	const char *topology = getenv("TOPOLOGY");
-
-	return !topology || strcmp(topology, "virtio-iommu") ||
+	return !topology_is("virtio-iommu") ||
 	       (start + 1) % PAGE;
 }
 
@@ -279,7 +180,7 @@ static bool emulated_right(__u64 start)
 TEST_F_TIMEOUT(import, slices_arrive, LIMIT)
 {
 	const bool class = variant->flags & DBT_ATTACH_CLASS;
-	const __u64 size = layout_size(three);
+	const __u64 size = layout_size(layout_three);
 	const struct {
 		__u64 start, len;
 	} slices[] = {
@@ -295,53 +196,53 @@ TEST_F_TIMEOUT(import, slices_arrive, LIMIT)
 	};
 	unsigned int i;
 
-	ATTACH(three, 0);
+	ATTACH(layout_three, 0);
 	for (i = 0; i < ARRAY_SIZE(slices); i++) {
 		const __u64 start = class ? slices[i].start : 0;
 		const __u64 len = class ? slices[i].len : 0;
 
 		if (!emulated_right(slices[i].start))
 			continue;
-		ASSERT_EQ(0, importer_map(self->importer, start, len));
+		ASSERT_EQ(0, importer_map(self->in.importer, start, len));
 		EXPECT_MAPPED(len ? len : size);
-		EXPECT_EQ(0, importer_arrives(self->importer, &self->bar, three,
+		EXPECT_EQ(0, importer_arrives(self->in.importer, &self->in.bar, layout_three,
 					      start, slices[i].start - start,
 					      slices[i].len));
-		ASSERT_EQ(0, importer_unmap(self->importer));
+		ASSERT_EQ(0, importer_unmap(self->in.importer));
 	}
-	EXPECT_EQ(-EINVAL, importer_map(self->importer, size, 1));
-	EXPECT_EQ(-EINVAL, importer_map(self->importer, size - 1, 2));
-	EXPECT_EQ(-EINVAL, importer_map(self->importer, 1, ~0ULL));
+	EXPECT_EQ(-EINVAL, importer_map(self->in.importer, size, 1));
+	EXPECT_EQ(-EINVAL, importer_map(self->in.importer, size - 1, 2));
+	EXPECT_EQ(-EINVAL, importer_map(self->in.importer, 1, ~0ULL));
 }
 
 TEST_F_TIMEOUT(import, memory_disable_ends_the_mapping, LIMIT)
 {
-	ATTACH_AND_MAP(three, 0);
-	EXPECT_ARRIVES(three);
-	ASSERT_EQ(0, vfio_set_memory(&self->exporter, false));
-	EXPECT_EQ(0, mapping_is_gone(self->importer, self->name));
-	EXPECT_EQ(-ENODEV, importer_map_all(self->importer));
+	ATTACH_AND_MAP(layout_three, 0);
+	EXPECT_ARRIVES(layout_three);
+	ASSERT_EQ(0, vfio_set_memory(&self->in.exporter, false));
+	EXPECT_EQ(0, mapping_is_gone(self->in.importer, self->in.name));
+	EXPECT_EQ(-ENODEV, importer_map_all(self->in.importer));
 
-	ASSERT_EQ(0, vfio_set_memory(&self->exporter, true));
-	EXPECT_EQ(0, mapping_is_gone(self->importer, self->name));
-	EXPECT_EQ(0, bar_judge(&self->bar));
-	EXPECT_EQ(0, importer_map_all(self->importer));
-	EXPECT_ARRIVES(three);
+	ASSERT_EQ(0, vfio_set_memory(&self->in.exporter, true));
+	EXPECT_EQ(0, mapping_is_gone(self->in.importer, self->in.name));
+	EXPECT_EQ(0, bar_judge(&self->in.bar));
+	EXPECT_EQ(0, importer_map_all(self->in.importer));
+	EXPECT_ARRIVES(layout_three);
 }
 
 TEST_F_TIMEOUT(import, reset_ends_the_mapping, LIMIT)
 {
 	struct dbt_state state;
 
-	ATTACH_AND_MAP(three, 0);
-	EXPECT_ARRIVES(three);
-	ASSERT_EQ(0, vfio_reset(&self->exporter));
-	ASSERT_EQ(0, importer_state(self->importer, &state));
+	ATTACH_AND_MAP(layout_three, 0);
+	EXPECT_ARRIVES(layout_three);
+	ASSERT_EQ(0, vfio_reset(&self->in.exporter));
+	ASSERT_EQ(0, importer_state(self->in.importer, &state));
 	EXPECT_LE(1, state.invalidated);
-	EXPECT_EQ(0, mapping_is_gone(self->importer, self->name));
-	EXPECT_EQ(0, bar_judge(&self->bar));
-	EXPECT_EQ(0, importer_map_all(self->importer));
-	EXPECT_ARRIVES(three);
+	EXPECT_EQ(0, mapping_is_gone(self->in.importer, self->in.name));
+	EXPECT_EQ(0, bar_judge(&self->in.bar));
+	EXPECT_EQ(0, importer_map_all(self->in.importer));
+	EXPECT_ARRIVES(layout_three);
 }
 
 struct long_write {
@@ -365,38 +266,38 @@ TEST_F_TIMEOUT(import, memory_disable_while_the_device_writes, LIMIT)
 	const struct layout layout = {
 		&(struct vfio_region_dma_range){ 0x8000, BLOCKS * PAGE }, 1
 	};
-	struct long_write write = { .importer = self->importer };
+	struct long_write write = { .importer = self->in.importer };
 	pthread_t thread;
 
 	ATTACH_AND_MAP(layout, 0);
 	pattern(write.data, sizeof(write.data), 5);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, do_long_write, &write));
 	usleep(500000);
-	EXPECT_EQ(0, vfio_set_memory(&self->exporter, false));
+	EXPECT_EQ(0, vfio_set_memory(&self->in.exporter, false));
 	pthread_join(thread, NULL);
-	EXPECT_EQ(0, vfio_set_memory(&self->exporter, true));
+	EXPECT_EQ(0, vfio_set_memory(&self->in.exporter, true));
 
 	EXPECT_LT(0, write.done);
 	EXPECT_GT(sizeof(write.data), write.done);
 	if (write.done > 0)
-		bar_note(&self->bar, layout, 0, write.data, write.done);
-	EXPECT_EQ(0, bar_judge(&self->bar));
+		bar_note(&self->in.bar, layout, 0, write.data, write.done);
+	EXPECT_EQ(0, bar_judge(&self->in.bar));
 }
 
 TEST_F_TIMEOUT(import, close_revokes_for_good, LIMIT)
 {
 	__u8 data[PAGE] = {};
 
-	ATTACH_AND_MAP(three, 0);
-	EXPECT_ARRIVES(three);
-	bar_unmap(&self->bar);
-	vfio_close(&self->exporter);
+	ATTACH_AND_MAP(layout_three, 0);
+	EXPECT_ARRIVES(layout_three);
+	bar_unmap(&self->in.bar);
+	vfio_close(&self->in.exporter);
 
 	EXPECT_MAPPED(0);
-	EXPECT_EQ(-ENODEV, importer_write(self->importer, 0, data, PAGE));
-	EXPECT_EQ(-ENODEV, importer_map_all(self->importer));
-	ASSERT_EQ(0, importer_detach(self->importer));
-	EXPECT_EQ(-ENODEV, importer_attach(self->importer, self->dmabuf,
+	EXPECT_EQ(-ENODEV, importer_write(self->in.importer, 0, data, PAGE));
+	EXPECT_EQ(-ENODEV, importer_map_all(self->in.importer));
+	ASSERT_EQ(0, importer_detach(self->in.importer));
+	EXPECT_EQ(-ENODEV, importer_attach(self->in.importer, self->in.dmabuf,
 					   variant->flags, 0));
 }
 
@@ -405,73 +306,73 @@ TEST_F_TIMEOUT(import, slow_importer_is_waited_for, LIMIT)
 {
 	__u64 begin, took;
 
-	ATTACH_AND_MAP(three, DELAY_MS);
-	kmsg_drain(self->kmsg);
+	ATTACH_AND_MAP(layout_three, DELAY_MS);
+	kmsg_drain(self->in.kmsg);
 	begin = now_ms();
-	EXPECT_EQ(0, vfio_set_memory(&self->exporter, false));
+	EXPECT_EQ(0, vfio_set_memory(&self->in.exporter, false));
 	took = now_ms() - begin;
 	EXPECT_LE(DELAY_MS - 100, took);
 	EXPECT_GT(DELAY_MS + 2000, took);
 	EXPECT_MAPPED(0);
-	EXPECT_TRUE(kmsg_has(self->kmsg, variant->shown_as, self->name));
-	EXPECT_EQ(0, vfio_set_memory(&self->exporter, true));
-	EXPECT_EQ(0, importer_map_all(self->importer));
-	EXPECT_ARRIVES(three);
+	EXPECT_TRUE(kmsg_has(self->in.kmsg, variant->shown_as, self->in.name));
+	EXPECT_EQ(0, vfio_set_memory(&self->in.exporter, true));
+	EXPECT_EQ(0, importer_map_all(self->in.importer));
+	EXPECT_ARRIVES(layout_three);
 }
 
 TEST_F_TIMEOUT(import, close_waits_for_a_slow_importer, LIMIT)
 {
 	__u64 begin = now_ms();
 
-	ATTACH_AND_MAP(three, DELAY_MS);
-	bar_unmap(&self->bar);
-	vfio_close(&self->exporter);
+	ATTACH_AND_MAP(layout_three, DELAY_MS);
+	bar_unmap(&self->in.bar);
+	vfio_close(&self->in.exporter);
 	EXPECT_LE(DELAY_MS - 100, now_ms() - begin);
 	EXPECT_MAPPED(0);
 }
 
 TEST_F_TIMEOUT(import, two_importers_share_a_buffer, LIMIT)
 {
-	int second = importer_reopen(self->name);
+	int second = importer_reopen(self->in.name);
 
 	ASSERT_LE(0, second);
-	ATTACH_AND_MAP(three, 0);
-	ASSERT_EQ(0, importer_attach(second, self->dmabuf, DBT_ATTACH_CLASS,
+	ATTACH_AND_MAP(layout_three, 0);
+	ASSERT_EQ(0, importer_attach(second, self->in.dmabuf, DBT_ATTACH_CLASS,
 				     0));
 	ASSERT_EQ(0, importer_map(second, 0x1ffe, 4));
-	EXPECT_EQ(0, importer_arrives(second, &self->bar, three, 0x1ffe, 0, 4));
-	EXPECT_ARRIVES(three);
-	EXPECT_EQ(0, vfio_set_memory(&self->exporter, false));
+	EXPECT_EQ(0, importer_arrives(second, &self->in.bar, layout_three, 0x1ffe, 0, 4));
+	EXPECT_ARRIVES(layout_three);
+	EXPECT_EQ(0, vfio_set_memory(&self->in.exporter, false));
 	EXPECT_MAPPED(0);
-	EXPECT_EQ(0, vfio_set_memory(&self->exporter, true));
+	EXPECT_EQ(0, vfio_set_memory(&self->in.exporter, true));
 	EXPECT_EQ(-ENODEV, importer_write(second, 0, "ab", 2));
 	EXPECT_EQ(0, importer_map(second, 0x1ffe, 4));
-	EXPECT_EQ(0, importer_arrives(second, &self->bar, three, 0x1ffe, 0, 4));
+	EXPECT_EQ(0, importer_arrives(second, &self->in.bar, layout_three, 0x1ffe, 0, 4));
 	close(second);
 }
 
 /* Importers that could not stop are refused, and the log says why. */
 #define EXPECT_REFUSED(how, reason)					\
 	do {								\
-		kmsg_drain(self->kmsg);					\
+		kmsg_drain(self->in.kmsg);					\
 		EXPECT_EQ(-EOPNOTSUPP,					\
-			  importer_attach(self->importer, self->dmabuf,	\
+			  importer_attach(self->in.importer, self->in.dmabuf,	\
 					  how, 0));			\
-		EXPECT_TRUE(kmsg_has(self->kmsg, self->name, reason));	\
+		EXPECT_TRUE(kmsg_has(self->in.kmsg, self->in.name, reason));	\
 	} while (0)
 
 TEST_F_TIMEOUT(import, importer_that_cannot_stop_is_refused, LIMIT)
 {
 	const __u32 class = variant->flags & DBT_ATTACH_CLASS;
 
-	ATTACH(one, 0);
-	ASSERT_EQ(0, importer_detach(self->importer));
+	ATTACH(layout_one, 0);
+	ASSERT_EQ(0, importer_detach(self->in.importer));
 	EXPECT_REFUSED(class | DBT_ATTACH_NO_INVALIDATE, "cannot stop");
 	if (!class) {
 		EXPECT_REFUSED(DBT_ATTACH_STATIC, "cannot stop");
 		EXPECT_REFUSED(DBT_ATTACH_NO_PEER2PEER, "peer-to-peer");
 	}
-	EXPECT_EQ(0, importer_attach(self->importer, self->dmabuf,
+	EXPECT_EQ(0, importer_attach(self->in.importer, self->in.dmabuf,
 				     variant->flags, 0));
 }
 

@@ -8,34 +8,22 @@
  * flavour: plain debug
  * topology: refused
  * tier: check
- * timeout: 60
+ * timeout: 120
  * leak: yes
  */
 #include <errno.h>
 #include <unistd.h>
 
-#include "iommufd.h"
-#include "kmsg.h"
+#include "import.h"
 #include "leaks.h"
-#include "testdrv.h"
 
 #include "kselftest_harness.h"
 
-#define BAR		2
 #define REASON		"no peer-to-peer path"
-
-static const struct vfio_region_dma_range range = {
-	.offset = 0x13000, .length = 0x2000,
-};
 
 FIXTURE(refused)
 {
-	int iommufd;
-	int importer;
-	int dmabuf;
-	int kmsg;
-	struct vfio_dev exporter;
-	char name[PCI_NAME_LEN];	/* of the importer */
+	struct import in;
 };
 
 FIXTURE_VARIANT(refused)
@@ -54,28 +42,13 @@ FIXTURE_VARIANT_ADD(refused, class)
 
 FIXTURE_SETUP(refused)
 {
-	ASSERT_EQ(0, vfio_allow_noiommu());
-	self->kmsg = kmsg_open();
-	ASSERT_LE(0, self->kmsg);
-	self->iommufd = iommufd_open();
-	ASSERT_LE(0, self->iommufd);
-	self->importer = importer_open(0, self->name);
-	ASSERT_LE(0, self->importer);
-	ASSERT_EQ(0, vfio_open_id(&self->exporter, PCI_ID_IVSHMEM, 0,
-				  self->iommufd));
-	self->dmabuf = vfio_export(&self->exporter, BAR, &range, 1);
-	ASSERT_LE(0, self->dmabuf);
+	ASSERT_EQ(0, import_open(&self->in));
+	ASSERT_EQ(0, import_export(&self->in, layout_one));
 }
 
 FIXTURE_TEARDOWN(refused)
 {
-	close(self->importer);
-	close(self->dmabuf);
-	vfio_close(&self->exporter);
-	close(self->iommufd);
-	close(self->kmsg);
-	EXPECT_EQ(0, settle_dmabufs(0));
-	EXPECT_EQ(0, testdrv_release(self->name));
+	EXPECT_EQ(0, import_close(&self->in));
 }
 
 /* One line has the reason and both devices. */
@@ -89,19 +62,19 @@ static bool log_says_why(int kmsg, const char *importer, const char *exporter)
 
 TEST_F(refused, at_attach)
 {
-	EXPECT_EQ(-EOPNOTSUPP, importer_attach(self->importer, self->dmabuf,
+	EXPECT_EQ(-EOPNOTSUPP, importer_attach(self->in.importer, self->in.dmabuf,
 					       variant->flags, 0));
-	EXPECT_TRUE(log_says_why(self->kmsg, self->name, self->exporter.name));
-	EXPECT_EQ(-ENOTCONN, importer_map_all(self->importer));
+	EXPECT_TRUE(log_says_why(self->in.kmsg, self->in.name, self->in.exporter.name));
+	EXPECT_EQ(-ENOTCONN, importer_map_all(self->in.importer));
 }
 
 /* Whether the memory is away for a while makes no difference. */
 TEST_F(refused, at_attach_while_suspended)
 {
-	ASSERT_EQ(0, vfio_set_memory(&self->exporter, false));
-	EXPECT_EQ(-EOPNOTSUPP, importer_attach(self->importer, self->dmabuf,
+	ASSERT_EQ(0, vfio_set_memory(&self->in.exporter, false));
+	EXPECT_EQ(-EOPNOTSUPP, importer_attach(self->in.importer, self->in.dmabuf,
 					       variant->flags, 0));
-	EXPECT_TRUE(log_says_why(self->kmsg, self->name, self->exporter.name));
+	EXPECT_TRUE(log_says_why(self->in.kmsg, self->in.name, self->in.exporter.name));
 }
 
 TEST_HARNESS_MAIN

@@ -37,12 +37,6 @@
 /* I/O address space of 16 MiB, of which the first page cannot be had. */
 #define SMALL_MASK	(16 * MIB - 1)
 
-static const struct vfio_region_dma_range three_ranges[] = {
-	{ .offset = 0x24000, .length = 0x2000 },
-	{ .offset = 0x01000, .length = 0x3000 },
-	{ .offset = 0x12000, .length = 0x1000 },
-};
-
 /* Three ranges fit into the small I/O address space, the other thirteen not. */
 static const struct vfio_region_dma_range big_ranges[] = {
 	{ 0 * MIB, 4 * MIB }, { 4 * MIB, 4 * MIB }, { 8 * MIB, 4 * MIB },
@@ -53,29 +47,8 @@ static const struct vfio_region_dma_range big_ranges[] = {
 	{ 0 * MIB, 4 * MIB },
 };
 
-static const struct layout three = { three_ranges, 3 };
 static const struct layout fits = { big_ranges, 3 };
 static const struct layout too_big = { big_ranges, 16 };
-
-static bool has_iommu(void)
-{
-	const char *topology = getenv("TOPOLOGY");
-
-	return !topology || strcmp(topology, "switch");
-}
-
-/* One page each, one page between each two, in an order of its own. */
-static struct layout many(struct vfio_region_dma_range ranges[NR_MANY])
-{
-	__u32 i;
-
-	for (i = 0; i < NR_MANY; i++)
-		ranges[i] = (struct vfio_region_dma_range){
-			.offset = (i * 27 % NR_MANY * 2 + 1) * PAGE,
-			.length = PAGE,
-		};
-	return (struct layout){ ranges, NR_MANY };
-}
 
 /* Objects in all caches of kmalloc() for 32 bytes, or -errno. */
 static long count_kmalloc_32(void)
@@ -98,19 +71,6 @@ static long count_kmalloc_32(void)
 	return count;
 }
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 #define DEBUGFS "/sys/kernel/debug/"
 
 /* Let every allocation fail that /proc/self/fail-nth asks for, silently. */
@@ -127,7 +87,7 @@ static int prepare_faults(void)
 	int err = 0;
 
 	for (i = 0; !err && i < ARRAY_SIZE(settings); i++)
-		err = write_text(settings[i][0], settings[i][1]);
+		err = pci_write_file(settings[i][0], settings[i][1]);
 	return err;
 }
 
@@ -217,16 +177,16 @@ static int attach_to(int importer, int exporter, int *dmabuf,
 /* 0001 */
 TEST_F_TIMEOUT(helper, three_ranges_arrive, LIMIT)
 {
-	ATTACH(three);
+	ATTACH(layout_three);
 	ASSERT_EQ(0, importer_map_all(self->importer));
-	EXPECT_EQ(0, importer_all_arrives(self->importer, &self->bar, three));
+	EXPECT_EQ(0, importer_all_arrives(self->importer, &self->bar, layout_three));
 }
 
 /* 0001 */
 TEST_F_TIMEOUT(helper, many_ranges_arrive, LIMIT)
 {
 	struct vfio_region_dma_range ranges[NR_MANY];
-	struct layout layout = many(ranges);
+	struct layout layout = layout_scattered(ranges, NR_MANY);
 
 	ATTACH(layout);
 	ASSERT_EQ(0, importer_map_all(self->importer));
@@ -248,7 +208,7 @@ TEST_F_TIMEOUT(helper, scatterlist_is_freed, LIMIT)
 	long before, after;
 	int i;
 
-	ATTACH(((struct layout){ three_ranges, 1 }));
+	ATTACH(layout_one);
 	before = count_kmalloc_32();
 	ASSERT_LE(0, before);
 	for (i = 0; i < NR_MAPS; i++) {
@@ -272,7 +232,7 @@ TEST_F_TIMEOUT(helper, failure_unmaps_what_was_mapped, LIMIT)
 {
 	int kmsg, i;
 
-	if (!has_iommu())
+	if (topology_is("switch"))
 		SKIP(return, "mapping by bus address cannot fail");
 
 	kmsg = kmsg_open();
@@ -298,7 +258,7 @@ TEST_F_TIMEOUT(helper, failure_frees_the_address_space, LIMIT)
 	bool happened = true;
 	int file, err;
 
-	if (!has_iommu())
+	if (topology_is("switch"))
 		SKIP(return, "mapping by bus address has none");
 
 	ASSERT_EQ(0, prepare_faults());
@@ -331,7 +291,7 @@ TEST_F_TIMEOUT(helper, cpu_view_is_refused, LIMIT)
 
 	kmsg = kmsg_open();
 	ASSERT_LE(0, kmsg);
-	ATTACH(three);
+	ATTACH(layout_three);
 	ASSERT_EQ(0, importer_detach(self->importer));
 	EXPECT_EQ(-EOPNOTSUPP, importer_attach(self->importer, self->dmabuf,
 					       DBT_ATTACH_CLASS |

@@ -42,12 +42,6 @@
 #define NR_MANY		32
 #define BLOCKS		8
 
-static const struct vfio_region_dma_range three_ranges[] = {
-	{ .offset = 0x24000, .length = 0x2000 },
-	{ .offset = 0x01000, .length = 0x3000 },
-	{ .offset = 0x12000, .length = 0x1000 },
-};
-
 static const struct vfio_region_dma_range large_ranges[] = {
 	{ .offset = SZ_2M, .length = 2 * SZ_2M },
 };
@@ -58,23 +52,8 @@ static const struct vfio_region_dma_range medium_ranges[] = {
 	{ .offset = 0x30000, .length = SZ_64K },
 };
 
-static const struct layout one = { three_ranges, 1 };
-static const struct layout three = { three_ranges, 3 };
 static const struct layout large = { large_ranges, 1 };
 static const struct layout medium = { medium_ranges, 3 };
-
-/* One page each, one page between each two, in an order of its own. */
-static struct layout many(struct vfio_region_dma_range ranges[NR_MANY])
-{
-	__u32 i;
-
-	for (i = 0; i < NR_MANY; i++)
-		ranges[i] = (struct vfio_region_dma_range){
-			.offset = (i * 11 % NR_MANY * 2 + 1) * PAGE,
-			.length = PAGE,
-		};
-	return (struct layout){ ranges, NR_MANY };
-}
 
 /* The device and what it uses */
 struct view {
@@ -99,11 +78,10 @@ FIXTURE(view)
 FIXTURE_SETUP(view)
 {
 	struct view *view = &self->view;
-	const char *topology = getenv("TOPOLOGY");
 	char ibdev[IBDEV_NAME_LEN];
 
 	view->dmabuf = -1;
-	if (topology && !strcmp(topology, "switch"))
+	if (topology_is("switch"))
 		ASSERT_EQ(0, vfio_allow_noiommu());
 	view->kmsg = kmsg_open();
 	ASSERT_LE(0, view->kmsg);
@@ -273,15 +251,6 @@ static int ends_and_seams_arrive(struct view *view,
 	return err ? err : arrives(view, region, region->length - 64, 64);
 }
 
-/* Does an IOMMU translate what the device does? */
-static bool translated(const char *name)
-{
-	char type[32];
-
-	return !pci_read_attr(name, "iommu_group/type", type, sizeof(type)) &&
-	       !strncmp(type, "DMA", 3);
-}
-
 /*
  * The MR is dead. The device, told to write to where it was, finds nothing there
  * (without an IOMMU only the driver can see to that). The caller looks at the
@@ -300,7 +269,7 @@ static int is_dead(struct view *view, const struct region *region,
 		return -EBUSY;
 	if (try_write(view, region) != error)
 		return -EIO;
-	if (!translated(view->name))
+	if (!pci_translated(view->name))
 		return 0;
 	pattern(data, sizeof(data), 78);
 	return all_done(ibdev_write_stale(view->ibdev, region->mr.lkey,
@@ -317,8 +286,8 @@ TEST_F_TIMEOUT(view, one_range, LIMIT)
 	struct view *view = &self->view;
 	struct region region;
 
-	EXPORT_AND_REG(one, &region);
-	EXPECT_EQ(0, arrives(view, &region, 0, layout_size(one)));
+	EXPORT_AND_REG(layout_one, &region);
+	EXPECT_EQ(0, arrives(view, &region, 0, layout_size(layout_one)));
 	EXPECT_EQ(0, dereg(view, &region));
 	EXPECT_EQ(-ENOENT, try_write(view, &region));
 }
@@ -328,7 +297,7 @@ TEST_F_TIMEOUT(view, three_ranges, LIMIT)
 	struct view *view = &self->view;
 	struct region region;
 
-	EXPORT_AND_REG(three, &region);
+	EXPORT_AND_REG(layout_three, &region);
 	EXPECT_EQ(0, ends_and_seams_arrive(view, &region));
 	EXPECT_EQ(0, arrives(view, &region, 0x1801, PAGE));
 }
@@ -339,7 +308,7 @@ TEST_F_TIMEOUT(view, many_ranges, LIMIT)
 	struct vfio_region_dma_range ranges[NR_MANY];
 	struct region region;
 
-	EXPORT_AND_REG(many(ranges), &region);
+	EXPORT_AND_REG(layout_scattered(ranges, NR_MANY), &region);
 	EXPECT_EQ(0, write_arrives(view, &region, 0, NR_MANY * PAGE));
 }
 
@@ -350,7 +319,7 @@ TEST_F_TIMEOUT(view, two_doors, LIMIT)
 	struct region first, second;
 	__u64 length, iova;
 
-	EXPORT_AND_REG(three, &first);
+	EXPORT_AND_REG(layout_three, &first);
 	ASSERT_EQ(0, reg(view, &second, 0x1000, 0x3000, 2 * IOVA));
 	EXPECT_NE(first.mr.lkey, second.mr.lkey);
 	EXPECT_EQ(0, uverbs_query_mr(&view->verbs, &second.mr, &length, &iova));
@@ -368,9 +337,7 @@ TEST_F_TIMEOUT(view, two_doors, LIMIT)
  */
 static bool emulated_right(__u64 start)
 {
-	const char *topology = getenv("TOPOLOGY");
-
-	return !topology || strcmp(topology, "virtio-iommu") ||
+	return !topology_is("virtio-iommu") ||
 	       (start + 1) % PAGE;
 }
 
@@ -389,7 +356,7 @@ static int outside_is_refused(struct view *view,
 TEST_F_TIMEOUT(view, slices, LIMIT)
 {
 	struct view *view = &self->view;
-	const __u64 size = layout_size(three);
+	const __u64 size = layout_size(layout_three);
 	const struct {
 		__u64 start, len;
 	} slices[] = {
@@ -405,7 +372,7 @@ TEST_F_TIMEOUT(view, slices, LIMIT)
 	struct region region;
 	unsigned int i;
 
-	ASSERT_EQ(0, export(view, three));
+	ASSERT_EQ(0, export(view, layout_three));
 	for (i = 0; i < ARRAY_SIZE(slices); i++) {
 		const __u64 start = slices[i].start, len = slices[i].len;
 
@@ -491,38 +458,19 @@ TEST_F_TIMEOUT(view, page_sizes_of_several_ranges, LIMIT)
 	EXPECT_EQ(0, arrives(view, &region, 0x100ff, 0x101));
 }
 
-/* Where the PCI bus has the BAR; what the CPU uses on this machine. */
-static __u64 bar_address(const char *name)
-{
-	unsigned long long start = 0;
-	char path[128], line[128];
-	FILE *file;
-	int i;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource", name);
-	file = fopen(path, "r");
-	if (!file)
-		return 0;
-	/* One line per BAR: start, end, flags. */
-	for (i = 0; i <= BAR && fgets(line, sizeof(line), file); i++)
-		start = strtoull(line, NULL, 16);
-	fclose(file);
-	return start;
-}
-
 TEST_F_TIMEOUT(view, address_is_of_the_right_kind, LIMIT)
 {
 	struct view *view = &self->view;
-	__u64 bar = bar_address(view->exporter.name);
+	__u64 bar = pci_bar_address(view->exporter.name, BAR);
 	struct dbt_ib_state state;
 	struct region region;
 
 	ASSERT_NE(0, bar);
-	ASSERT_EQ(0, export(view, three));
+	ASSERT_EQ(0, export(view, layout_three));
 	ASSERT_EQ(0, reg(view, &region, 0x2004, 0x1000, IOVA + 4));
 	ASSERT_EQ(0, ibdev_state(view->ibdev, region.mr.lkey, &state));
-	EXPECT_EQ(!translated(view->name),
-		  state.addr == bar + three_ranges[1].offset + 4);
+	EXPECT_EQ(!pci_translated(view->name),
+		  state.addr == bar + layout_three.ranges[1].offset + 4);
 }
 
 /* Ordinary memory is registered as before. */
@@ -560,7 +508,7 @@ TEST_F_TIMEOUT(view, write_needs_local_write, LIMIT)
 	struct uverbs_mr mr;
 	__u8 data[16] = {};
 
-	ASSERT_EQ(0, export(view, one));
+	ASSERT_EQ(0, export(view, layout_one));
 	read_only.fd = view->dmabuf;
 	ASSERT_EQ(0, uverbs_reg_dmabuf(&view->verbs, DOOR_REG_MR, &read_only,
 				       &mr));
@@ -568,7 +516,7 @@ TEST_F_TIMEOUT(view, write_needs_local_write, LIMIT)
 				      sizeof(data)));
 	EXPECT_EQ(sizeof(data), ibdev_read(view->ibdev, mr.lkey, IOVA, data,
 					   sizeof(data)));
-	EXPECT_EQ(0, memcmp(data, view->bar.map + three_ranges[0].offset,
+	EXPECT_EQ(0, memcmp(data, view->bar.map + layout_three.ranges[0].offset,
 			    sizeof(data)));
 	EXPECT_EQ(0, bar_judge(&view->bar));
 }
@@ -592,8 +540,8 @@ TEST_F_TIMEOUT(view, driver_outside_the_class, LIMIT)
 	ASSERT_LE(0, exporter);
 	ASSERT_EQ(0, bar_open_sysfs(&view->bar, name, BAR, WINDOW));
 	bar_fill(&view->bar, 3);
-	view->layout = three;
-	view->dmabuf = exporter_export(exporter, BAR, three);
+	view->layout = layout_three;
+	view->dmabuf = exporter_export(exporter, BAR, layout_three);
 	ASSERT_LE(0, view->dmabuf);
 	for (i = 0; i < ARRAY_SIZE(ways); i++) {
 		ASSERT_EQ(0, ibdev_config(view->ibdev, ways[i], ALL_PAGES));
@@ -617,7 +565,7 @@ TEST_F_TIMEOUT(view, memory_disable, LIMIT)
 	struct view *view = &self->view;
 	struct region first, second;
 
-	EXPORT_AND_REG(three, &first);
+	EXPORT_AND_REG(layout_three, &first);
 	ASSERT_EQ(0, reg(view, &second, 0x1800, 0x1000, 2 * IOVA + 0x800));
 	EXPECT_EQ(0, write_arrives(view, &first, 0x1ff0, 32));
 	ASSERT_EQ(0, vfio_set_memory(&view->exporter, false));
@@ -640,7 +588,7 @@ TEST_F_TIMEOUT(view, reset, LIMIT)
 	struct view *view = &self->view;
 	struct region region;
 
-	EXPORT_AND_REG(three, &region);
+	EXPORT_AND_REG(layout_three, &region);
 	EXPECT_EQ(0, write_arrives(view, &region, 0x1ff0, 32));
 	ASSERT_EQ(0, vfio_reset(&view->exporter));
 	EXPECT_EQ(0, is_dead(view, &region, -EACCES));
@@ -652,7 +600,7 @@ TEST_F_TIMEOUT(view, close, LIMIT)
 	struct view *view = &self->view;
 	struct region region, late;
 
-	EXPORT_AND_REG(three, &region);
+	EXPORT_AND_REG(layout_three, &region);
 	EXPECT_EQ(0, write_arrives(view, &region, 0x1ff0, 32));
 	bar_unmap(&view->bar);
 	vfio_close(&view->exporter);
@@ -674,7 +622,7 @@ TEST_F_TIMEOUT(view, dynamic_comes_back, LIMIT)
 	struct region region;
 
 	ASSERT_EQ(0, ibdev_config(view->ibdev, DBT_IB_DYNAMIC, ALL_PAGES));
-	EXPORT_AND_REG(three, &region);
+	EXPORT_AND_REG(layout_three, &region);
 	EXPECT_EQ(0, arrives(view, &region, 0x1ff0, 32));
 	ASSERT_EQ(0, vfio_set_memory(&view->exporter, false));
 	EXPECT_EQ(0, is_dead(view, &region, -ENODEV));
@@ -761,7 +709,7 @@ TEST_F_TIMEOUT(view, static_pinned_is_refused, LIMIT)
 	struct view *view = &self->view;
 	struct region region;
 
-	ASSERT_EQ(0, export(view, three));
+	ASSERT_EQ(0, export(view, layout_three));
 	ASSERT_EQ(0, ibdev_config(view->ibdev, DBT_IB_STATIC, ALL_PAGES));
 	kmsg_drain(view->kmsg);
 	EXPECT_EQ(-EOPNOTSUPP, reg_all(view, &region));

@@ -12,6 +12,17 @@
 /* Prime, so that no two pages of a long pattern are alike. */
 #define PATTERN_PERIOD	65521
 
+#define PAGE		0x1000ULL
+
+static const struct vfio_region_dma_range three_ranges[] = {
+	{ .offset = 0x24000, .length = 0x2000 },
+	{ .offset = 0x01000, .length = 0x3000 },
+	{ .offset = 0x12000, .length = 0x1000 },
+};
+
+const struct layout layout_one = { three_ranges, 1 };
+const struct layout layout_three = { three_ranges, 3 };
+
 int bar_remap(struct bar *bar, struct vfio_dev *dev)
 {
 	void *map;
@@ -149,4 +160,17 @@ void pattern(void *data, size_t len, __u32 seed)
 	for (; i < len; i += PATTERN_PERIOD)
 		memcpy(byte + i, byte, len - i < PATTERN_PERIOD ? len - i :
 		       PATTERN_PERIOD);
+}
+
+struct layout layout_scattered(struct vfio_region_dma_range *ranges, __u32 nr)
+{
+	__u32 i;
+
+	/* 1229 is prime: each page once. */
+	for (i = 0; i < nr; i++)
+		ranges[i] = (struct vfio_region_dma_range){
+			.offset = ((__u64)i * 1229 % nr * 2 + 1) * PAGE,
+			.length = PAGE,
+		};
+	return (struct layout){ ranges, nr };
 }

@@ -62,6 +62,16 @@ long bar_check(const struct bar *bar);
 
 __u64 layout_size(struct layout layout);
 
+/* Three ranges out of order and not adjacent; the first of them. */
+extern const struct layout layout_three;
+extern const struct layout layout_one;
+
+/*
+ * @nr ranges of one page, @nr a power of two, with a page between each two, in an
+ * order of its own. Fills @ranges.
+ */
+struct layout layout_scattered(struct vfio_region_dma_range *ranges, __u32 nr);
+
 /* Bytes that depend on @seed and their place, none of them zero. */
 void pattern(void *data, size_t len, __u32 seed);
 

@@ -67,17 +67,10 @@ static void find_sizes(void)
 static struct layout scattered_pages(__u32 nr)
 {
 	struct vfio_region_dma_range *ranges = calloc(nr, sizeof(*ranges));
-	__u32 i;
 
 	if (!ranges)
 		die("no memory");
-	/* 1229 is prime: each page once. */
-	for (i = 0; i < nr; i++)
-		ranges[i] = (struct vfio_region_dma_range){
-			.offset = ((__u64)i * 1229 % nr * 2 + 1) * PAGE,
-			.length = PAGE,
-		};
-	return (struct layout){ ranges, nr };
+	return layout_scattered(ranges, nr);
 }
 
 /* Measure each size, exported from @exporter: VFIO's, or the test exporter. */

@@ -17,7 +17,7 @@
 #define PCI_DEVICES	"/sys/bus/pci/devices"
 #define PCI_DRIVERS	"/sys/bus/pci/drivers"
 
-static int write_file(const char *path, const char *value)
+int pci_write_file(const char *path, const char *value)
 {
 	size_t len = strlen(value);
 	ssize_t done;
@@ -41,7 +41,7 @@ int pci_write_attr(const char *name, const char *attr, const char *value)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), PCI_DEVICES "/%s/%s", name, attr);
-	return write_file(path, value);
+	return pci_write_file(path, value);
 }
 
 int pci_read_attr(const char *name, const char *attr, char *buf, size_t len)
@@ -121,7 +121,7 @@ int pci_bind_vfio(const char *name)
 	err = pci_write_attr(name, "driver_override", "vfio-pci");
 	if (err)
 		return err;
-	err = write_file("/sys/bus/pci/drivers_probe", name);
+	err = pci_write_file("/sys/bus/pci/drivers_probe", name);
 	if (err)
 		return err;
 	return bound_to(name, "vfio-pci") ? 0 : -ENODEV;
@@ -137,4 +137,37 @@ int pci_sysfs_wake(const char *name)
 	int err = pci_write_attr(name, "power/control", "on");
 
 	return err ? err : pci_write_attr(name, "power/control", "auto");
+}
+
+bool pci_translated(const char *name)
+{
+	char type[32];
+
+	return !pci_read_attr(name, "iommu_group/type", type, sizeof(type)) &&
+	       !strncmp(type, "DMA", 3);
+}
+
+__u64 pci_bar_address(const char *name, unsigned int bar)
+{
+	unsigned long long start = 0;
+	char path[128], line[128];
+	unsigned int i;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource", name);
+	file = fopen(path, "r");
+	if (!file)
+		return 0;
+	/* One line per BAR: start, end, flags. */
+	for (i = 0; i <= bar && fgets(line, sizeof(line), file); i++)
+		start = strtoull(line, NULL, 16);
+	fclose(file);
+	return start;
+}
+
+bool topology_is(const char *name)
+{
+	const char *topology = getenv("TOPOLOGY");
+
+	return topology && !strcmp(topology, name);
 }

@@ -8,6 +8,7 @@
 #ifndef TESTS_LIB_PCI_H
 #define TESTS_LIB_PCI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <linux/types.h>
 
@@ -39,5 +40,17 @@ int pci_sysfs_wake(const char *name);
 /* One sysfs attribute of the device, without the newline. */
 int pci_read_attr(const char *name, const char *attr, char *buf, size_t len);
 int pci_write_attr(const char *name, const char *attr, const char *value);
+
+/* Does an IOMMU translate what the device does? */
+bool pci_translated(const char *name);
+
+/* Where the PCI bus has a BAR: what the CPU uses on this machine. 0: nowhere. */
+__u64 pci_bar_address(const char *name, unsigned int bar);
+
+/* Any file of the kernel's. */
+int pci_write_file(const char *path, const char *value);
+
+/* Is this the guest's topology? */
+bool topology_is(const char *name);
 
 #endif

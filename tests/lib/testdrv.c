@@ -18,19 +18,6 @@
 
 #define BLOCK	4096
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 static int load(const char *module)
 {
 	char command[64];
@@ -49,7 +36,7 @@ static int bind(const char *name, const char *driver)
 		err = pci_unbind(name);
 	if (!err)
 		err = pci_write_attr(name, "driver_override", driver);
-	return err ? err : write_file("/sys/bus/pci/drivers_probe", name);
+	return err ? err : pci_write_file("/sys/bus/pci/drivers_probe", name);
 }
 
 static int open_node(const char *prefix, const char *name)
@@ -405,7 +392,7 @@ int importer_all_arrives(int importer, struct bar *bar, struct layout layout)
 
 int vfio_allow_noiommu(void)
 {
-	return write_file("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode",
+	return pci_write_file("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode",
 			  "Y");
 }
 
