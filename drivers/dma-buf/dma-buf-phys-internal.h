@@ -7,6 +7,7 @@
  *   dma-buf-phys-dma.c		DMA view, and the scatterlist for old importers
  *   dma-buf-phys-domain.c	domain view
  *   dma-buf-phys-cpu.c		CPU view
+ *   dma-buf-phys-debugfs.c	what there is, for people and tools
  */
 #ifndef _DMA_BUF_PHYS_INTERNAL_H
 #define _DMA_BUF_PHYS_INTERNAL_H
@@ -17,6 +18,36 @@
 static inline struct dma_buf_phys *to_phys(const struct dma_buf *dmabuf)
 {
 	return dmabuf->priv;
+}
+
+extern const struct dma_buf_attach_ops phys_thunk_stoppable;
+extern const struct dma_buf_attach_ops phys_thunk_static;
+
+/* NULL if the importer does not know the class. */
+static inline struct dma_buf_phys_attachment *
+to_importer(const struct dma_buf_attachment *attach)
+{
+	if (attach->importer_ops != &phys_thunk_stoppable &&
+	    attach->importer_ops != &phys_thunk_static)
+		return NULL;
+	return attach->importer_priv;
+}
+
+/* Only exporters of device memory leave the scatterlist to the class. */
+static inline bool phys_owns_sgt(const struct dma_buf *dmabuf)
+{
+	return dmabuf->ops->map_dma_buf == dma_buf_phys_map_dma_buf;
+}
+
+/* NULL if the exporter maps by itself for an importer that is not ours. */
+static inline struct dma_buf_phys_holder *
+to_holder(const struct dma_buf_attachment *attach)
+{
+	struct dma_buf_phys_attachment *importer = to_importer(attach);
+
+	if (importer)
+		return &importer->holder;
+	return phys_owns_sgt(attach->dmabuf) ? attach->priv : NULL;
 }
 
 bool phys_is_live(const struct dma_buf *dmabuf);
@@ -108,6 +139,20 @@ extern u64 phys_cpu_space;
 void phys_cpu_unmap_all(struct dma_buf_phys_attachment *attach);
 #else
 static inline void phys_cpu_unmap_all(struct dma_buf_phys_attachment *attach)
+{
+}
+#endif
+
+/* dma-buf-phys-debugfs.c */
+#ifdef CONFIG_DEBUG_FS
+void phys_debugfs_add(struct dma_buf_phys *phys);
+void phys_debugfs_del(struct dma_buf_phys *phys);
+#else
+static inline void phys_debugfs_add(struct dma_buf_phys *phys)
+{
+}
+
+static inline void phys_debugfs_del(struct dma_buf_phys *phys)
 {
 }
 #endif

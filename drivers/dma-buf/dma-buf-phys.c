@@ -59,24 +59,18 @@
  */
 #define pr_fmt(fmt) "dma-buf-phys: " fmt
 
-#include <linux/debugfs.h>
 #include <linux/dma-resv.h>
 #include <linux/export.h>
 #include <linux/log2.h>
 #include <linux/memcontrol.h>
 #include <linux/module.h>
 #include <linux/pci-p2pdma.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #include "dma-buf-phys-internal.h"
 
 #define CREATE_TRACE_POINTS
 #include <trace/events/dma_buf_phys.h>
-
-/* Every exported buffer, for debugfs. */
-static LIST_HEAD(phys_buffers);
-static DEFINE_MUTEX(phys_buffers_lock);
 
 /**
  * is_dma_buf_phys - is the buffer of this class
@@ -219,9 +213,7 @@ struct dma_buf *dma_buf_phys_export(const struct dma_buf_export_info *info)
 
 	phys->dmabuf = dmabuf;
 	phys->ino = file_inode(dmabuf->file)->i_ino;
-	mutex_lock(&phys_buffers_lock);
-	list_add_tail(&phys->node, &phys_buffers);
-	mutex_unlock(&phys_buffers_lock);
+	phys_debugfs_add(phys);
 	return dmabuf;
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_export, "DMA_BUF");
@@ -238,9 +230,7 @@ void dma_buf_phys_fini(struct dma_buf_phys *phys)
 {
 	WARN_ON(phys->nr_maps);
 
-	mutex_lock(&phys_buffers_lock);
-	list_del_init(&phys->node);
-	mutex_unlock(&phys_buffers_lock);
+	phys_debugfs_del(phys);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_fini, "DMA_BUF");
 
@@ -265,46 +255,20 @@ static void phys_thunk_invalidate(struct dma_buf_attachment *attach)
 		importer->ops->invalidate(importer);
 }
 
-static const struct dma_buf_attach_ops phys_thunk_stoppable = {
+const struct dma_buf_attach_ops phys_thunk_stoppable = {
 	.allow_peer2peer = true,
 	.invalidate_mappings = phys_thunk_invalidate,
 };
 
-static const struct dma_buf_attach_ops phys_thunk_static = {
+const struct dma_buf_attach_ops phys_thunk_static = {
 	.allow_peer2peer = true,
 };
-
-static struct dma_buf_phys_attachment *
-to_importer(const struct dma_buf_attachment *attach)
-{
-	if (attach->importer_ops != &phys_thunk_stoppable &&
-	    attach->importer_ops != &phys_thunk_static)
-		return NULL;
-	return attach->importer_priv;
-}
 
 static void phys_holder_init(struct dma_buf_phys_holder *holder)
 {
 	get_task_comm(holder->comm, current);
 	holder->pid = task_tgid_nr(current);
 	holder->nr_maps = 0;
-}
-
-/* Only exporters of device memory leave the scatterlist to the class. */
-static bool phys_owns_sgt(const struct dma_buf *dmabuf)
-{
-	return dmabuf->ops->map_dma_buf == dma_buf_phys_map_dma_buf;
-}
-
-/* NULL if the exporter maps by itself for an importer that is not ours. */
-static struct dma_buf_phys_holder *
-to_holder(const struct dma_buf_attachment *attach)
-{
-	struct dma_buf_phys_attachment *importer = to_importer(attach);
-
-	if (importer)
-		return &importer->holder;
-	return phys_owns_sgt(attach->dmabuf) ? attach->priv : NULL;
 }
 
 static int phys_check_importer(struct dma_buf *dmabuf,
@@ -759,77 +723,3 @@ void dma_buf_phys_restore(struct dma_buf *dmabuf,
 	dma_resv_unlock(dmabuf->resv);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_restore, "DMA_BUF");
-
-/*
- * debugfs: one block per buffer, no physical addresses
- */
-
-static void phys_show_state(struct seq_file *s, const struct dma_buf_phys *phys)
-{
-	static const char * const names[] = {
-		"reset", "power", "decode", "owner"
-	};
-	unsigned int i;
-
-	if (phys->revoked) {
-		seq_puts(s, "revoked");
-		return;
-	}
-	if (!phys->suspended) {
-		seq_puts(s, "live");
-		return;
-	}
-	seq_puts(s, "suspended:");
-	for (i = 0; i < ARRAY_SIZE(names); i++)
-		if (phys->suspended & BIT(i))
-			seq_printf(s, " %s", names[i]);
-}
-
-static void phys_show_importers(struct seq_file *s, struct dma_buf *dmabuf)
-{
-	struct dma_buf_phys_attachment *importer;
-	struct dma_buf_phys_holder *holder;
-	struct dma_buf_attachment *attach;
-
-	list_for_each_entry(attach, &dmabuf->attachments, node) {
-		importer = to_importer(attach);
-		holder = to_holder(attach);
-		seq_printf(s, "  importer %s on %s",
-			   importer ? importer->ops->name : "dma-buf",
-			   dev_name(attach->dev));
-		if (holder)
-			seq_printf(s, " by %s[%d] maps %u", holder->comm,
-				   holder->pid, holder->nr_maps);
-		seq_putc(s, '\n');
-	}
-}
-
-static int phys_buffers_show(struct seq_file *s, void *unused)
-{
-	struct dma_buf_phys *phys;
-	struct dma_buf *dmabuf;
-
-	mutex_lock(&phys_buffers_lock);
-	list_for_each_entry(phys, &phys_buffers, node) {
-		dmabuf = phys->dmabuf;
-		dma_resv_lock(dmabuf->resv, NULL);
-		seq_printf(s, "buffer %llu exporter %s size %zu maps %u state ",
-			   phys->ino, dmabuf->exp_name,
-			   dmabuf->size, phys->nr_maps);
-		phys_show_state(s, phys);
-		seq_putc(s, '\n');
-		phys_show_importers(s, dmabuf);
-		dma_resv_unlock(dmabuf->resv);
-	}
-	mutex_unlock(&phys_buffers_lock);
-	return 0;
-}
-DEFINE_SHOW_ATTRIBUTE(phys_buffers);
-
-static int __init dma_buf_phys_module_init(void)
-{
-	debugfs_create_file("dma_buf_phys", 0400, NULL, NULL,
-			    &phys_buffers_fops);
-	return 0;
-}
-late_initcall(dma_buf_phys_module_init);
