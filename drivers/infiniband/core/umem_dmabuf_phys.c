@@ -22,9 +22,9 @@
  * from registration to release, so its driver may walk it without.
  *
  * The exporter may invalidate as soon as the attachment is on its list, which is
- * before umem_dmabuf_get() knows it. So each callback first sets
- * ib_umem_dmabuf::attach, to what umem_dmabuf_get() sets it to, too. A revocable
- * importer is dead from then on, and is told when it asks for the pin.
+ * before umem_dmabuf_get() knows it. So the callback of a dynamic importer first
+ * sets ib_umem_dmabuf::attach, to what umem_dmabuf_get() sets it to, too. A
+ * revocable importer has nothing to stop before it is pinned.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-buf-phys.h>
@@ -233,11 +233,13 @@ static void umem_dmabuf_revoke(struct ib_umem_dmabuf *umem_dmabuf)
 	umem_dmabuf->revoked = 1;
 }
 
+/* Before it is pinned, the memory may move; if it is gone, pin says so. */
 static void umem_revocable_invalidate(struct dma_buf_phys_attachment *attach)
 {
 	struct ib_umem_dmabuf *umem_dmabuf = attach->priv;
 
-	umem_dmabuf->attach = attach;
+	if (!umem_dmabuf->pinned)
+		return;
 	umem_dmabuf_revoke(umem_dmabuf);
 }
 
@@ -376,10 +378,6 @@ EXPORT_SYMBOL(ib_umem_dmabuf_get);
 static int umem_dmabuf_pin_and_map(struct ib_umem_dmabuf *umem_dmabuf)
 {
 	int ret;
-
-	/* Taken away between attach and here. */
-	if (umem_dmabuf->revoked)
-		return -ENODEV;
 
 	ret = dma_buf_phys_pin(umem_dmabuf->attach);
 	if (ret)
