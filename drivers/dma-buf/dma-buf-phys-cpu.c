@@ -108,6 +108,16 @@ static size_t phys_cpu_piece_charge(const struct phys_vec *piece)
 	       DIV_ROUND_UP(phys_cpu_piece_space(piece), page) * sizeof(pte_t);
 }
 
+/* Whether the exporter knows too little for a view; the log has it then. */
+static bool phys_cpu_refused(struct dma_buf_attachment *attach,
+		      const struct dma_buf_phys_ranges *ranges)
+{
+	if (ranges->no_cpu)
+		phys_refuse(attach->dmabuf, attach->dev, ranges,
+			    "exporter does not say how the CPU may map it");
+	return ranges->no_cpu;
+}
+
 /* The linear mapping has it, as one piece. The rest is for other machines. */
 static bool phys_cpu_is_linear(const struct phys_vec *piece)
 {
@@ -148,7 +158,7 @@ static int phys_cpu_count(struct dma_buf_phys_cpu_map *map)
 	map->nr_pieces = 0;
 	map->space = 0;
 	map->charge = 0;
-	if (map->ranges.no_cpu)
+	if (phys_cpu_refused(map->attach->attach, &map->ranges))
 		return -EOPNOTSUPP;
 	phys_cpu_walk_start(&walk, map);
 	while (phys_cpu_walk_next(&walk, &piece)) {
@@ -354,12 +364,9 @@ static int phys_cpu_fill_phys(struct dma_buf_phys_cpu_map *map, bool killable)
 	struct dma_buf *dmabuf = map->attach->dmabuf;
 	int ret;
 
-	ret = phys_ranges_get(dmabuf, &map->ranges);
+	ret = phys_ranges_borrow(map->attach->attach, &map->ranges);
 	if (ret)
 		return ret;
-	ret = phys_wait_kernel_fences(dmabuf);
-	if (ret)
-		goto err_put;
 	ret = phys_cpu_prepare(map);
 	if (ret)
 		goto err_put;

@@ -61,8 +61,9 @@ static void phys_show_importers(struct seq_file *s, struct dma_buf *dmabuf)
 			   importer ? importer->ops->name : "dma-buf",
 			   dev_name(attach->dev));
 		if (holder)
-			seq_printf(s, " by %s[%d] maps %u", holder->comm,
-				   holder->pid, holder->nr_maps);
+			seq_printf(s, " by %s[%d] maps %u pins %u",
+				   holder->comm, holder->pid, holder->nr_maps,
+				   holder->nr_pins);
 		seq_putc(s, '\n');
 	}
 }

@@ -17,12 +17,21 @@
  * device would reach a neighbour's memory; the slice is rounded outward to
  * them, which stays inside the buffer.
  *
+ * RAM is mapped for devices that see what is in the CPU's caches, and never by a
+ * bounce buffer: others access it at the same time, and nobody synchronises. An
+ * exporter that has begin_cpu_access() does that by itself, so it is left to it.
+ *
+ * Each map finds out anew where the memory is, of which kind, and whether the
+ * device reaches it; it may have moved since the last one.
+ *
  * The same view serves importers and exporters that know scatterlists only: the
  * class's map_dma_buf() fills an sg_table from a view, and the view of a buffer
  * outside the class is read out of its exporter's sg_table.
  */
 #define pr_fmt(fmt) "dma-buf-phys: " fmt
 
+#include <linux/dma-direct.h>
+#include <linux/dma-map-ops.h>
 #include <linux/dma-resv.h>
 #include <linux/export.h>
 #include <linux/pci-p2pdma.h>
@@ -42,9 +51,18 @@ enum phys_dma_how {
 	PHYS_DMA_SGT,		/* the exporter's scatterlist */
 };
 
-static unsigned long phys_dma_attrs(const struct dma_buf_phys_dma_map *map)
+/* Whether RAM must look the same to CPU and device without any help. */
+static bool phys_dma_is_coherent(const struct dma_buf *dmabuf)
 {
-	return map->ranges.kind == DMA_BUF_PHYS_MMIO ? DMA_ATTR_MMIO : 0;
+	return !dmabuf->ops->begin_cpu_access;
+}
+
+static unsigned long phys_dma_attrs(const struct dma_buf *dmabuf,
+				    const struct dma_buf_phys_ranges *ranges)
+{
+	if (ranges->kind == DMA_BUF_PHYS_MMIO)
+		return DMA_ATTR_MMIO;
+	return phys_dma_is_coherent(dmabuf) ? DMA_ATTR_REQUIRE_COHERENT : 0;
 }
 
 /* Walk what is mapped, which may be more than the importer asked for. */
@@ -62,38 +80,63 @@ static bool phys_dma_by_bus(const struct dma_buf_phys_ranges *ranges,
 		       PCI_P2PDMA_MAP_BUS_ADDR;
 }
 
+/* Whether PCI leads from a device that is one to a BAR. */
+bool phys_dma_has_path(struct p2pdma_provider *provider, struct device *dev)
+{
+	switch (pci_p2pdma_map_type(provider, dev)) {
+	case PCI_P2PDMA_MAP_BUS_ADDR:
+	case PCI_P2PDMA_MAP_THRU_HOST_BRIDGE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* NULL, or what is in the way. */
+static const char *phys_dma_obstacle(struct dma_buf_attachment *attach,
+				     const struct dma_buf_phys_ranges *ranges)
+{
+	struct device *dev = attach->dev;
+
+	if (ranges->kind == DMA_BUF_PHYS_RAM)
+		return dev_is_dma_coherent(dev) ||
+		       !phys_dma_is_coherent(attach->dmabuf) ?
+			       NULL :
+			       "device does not see what is in the CPU's caches";
+	if (!attach->peer2peer)
+		return "importer does not handle peer-to-peer memory";
+	if (!dev_is_pci(dev))
+		return "not a PCI device, cannot address a peer's BAR";
+	if (!phys_dma_has_path(ranges->provider, dev))
+		return "no peer-to-peer path through the host bridge";
+	return NULL;
+}
+
 /**
- * phys_dma_reachable - can a device reach the memory at all
- * @dmabuf: the buffer, for the log
- * @dev: the device
+ * phys_dma_reachable - can the device of an importer reach the memory at all
+ * @attach: the importer
  * @ranges: where the memory is now
  *
  * Context: &dma_buf.resv held.
  * Return: 0, or -EOPNOTSUPP after logging the reason.
  */
-int phys_dma_reachable(struct dma_buf *dmabuf, struct device *dev,
+int phys_dma_reachable(struct dma_buf_attachment *attach,
 		       const struct dma_buf_phys_ranges *ranges)
 {
-	const char *reason;
+	const char *reason = phys_dma_obstacle(attach, ranges);
 
-	dma_resv_assert_held(dmabuf->resv);
+	dma_resv_assert_held(attach->dmabuf->resv);
 
-	if (ranges->kind == DMA_BUF_PHYS_RAM)
+	if (!reason)
 		return 0;
+	phys_refuse(attach->dmabuf, attach->dev, ranges, reason);
+	return -EOPNOTSUPP;
+}
 
-	if (!dev_is_pci(dev)) {
-		reason = "not a PCI device, cannot address a peer's BAR";
-		goto refuse;
-	}
-	switch (pci_p2pdma_map_type(ranges->provider, dev)) {
-	case PCI_P2PDMA_MAP_BUS_ADDR:
-	case PCI_P2PDMA_MAP_THRU_HOST_BRIDGE:
-		return 0;
-	default:
-		reason = "no peer-to-peer path through the host bridge";
-	}
-refuse:
-	phys_refuse(dmabuf, dev, ranges, reason);
+static int phys_dma_beyond_mask(const struct dma_buf_phys_dma_map *map)
+{
+	phys_refuse(map->dmabuf, map->dev, &map->ranges,
+		    "memory lies beyond the device's DMA mask");
 	return -EOPNOTSUPP;
 }
 
@@ -110,12 +153,27 @@ static int phys_dma_check_bus(struct dma_buf_phys_dma_map *map)
 	while (phys_cursor_next(&cursor, &run)) {
 		last = (u64)pci_p2pdma_bus_addr_map(map->ranges.provider,
 						    run.paddr) + run.len - 1;
-		if (last > limit) {
-			phys_refuse(map->dmabuf, map->dev, &map->ranges,
-				    "memory lies beyond the device's DMA mask");
-			return -EOPNOTSUPP;
-		}
+		if (last > limit)
+			return phys_dma_beyond_mask(map);
 	}
+	return 0;
+}
+
+/* The DMA API warns about addresses that the device does not have. */
+static int phys_dma_check_direct(struct dma_buf_phys_dma_map *map)
+{
+	struct dma_buf_phys_cursor cursor;
+	struct phys_vec run;
+
+	if (get_dma_ops(map->dev))
+		return 0;
+
+	phys_dma_walk_mapped(map, &cursor);
+	while (phys_cursor_next(&cursor, &run))
+		if (!dma_capable(map->dev, phys_to_dma(map->dev, run.paddr),
+				 run.len, map->ranges.kind == DMA_BUF_PHYS_RAM,
+				 map->attrs))
+			return phys_dma_beyond_mask(map);
 	return 0;
 }
 
@@ -169,7 +227,7 @@ static int phys_dma_link(struct dma_buf_phys_dma_map *map)
 	phys_dma_walk_mapped(map, &cursor);
 	while (phys_cursor_next(&cursor, &run)) {
 		ret = dma_iova_link(map->dev, &map->state, run.paddr, linked,
-				    run.len, map->dir, phys_dma_attrs(map));
+				    run.len, map->dir, map->attrs);
 		if (ret)
 			goto err_destroy;
 		linked += run.len;
@@ -183,8 +241,7 @@ static int phys_dma_link(struct dma_buf_phys_dma_map *map)
 	return 0;
 
 err_destroy:
-	dma_iova_destroy(map->dev, &map->state, linked, map->dir,
-			 phys_dma_attrs(map));
+	dma_iova_destroy(map->dev, &map->state, linked, map->dir, map->attrs);
 	return ret;
 }
 
@@ -199,7 +256,7 @@ static int phys_dma_link_run(struct dma_buf_phys_dma_map *map,
 		return -ENOMEM;
 
 	ret = dma_iova_link(map->dev, state, run->paddr, 0, run->len, map->dir,
-			    phys_dma_attrs(map));
+			    map->attrs);
 	if (ret)
 		goto err_destroy;
 	linked = run->len;
@@ -210,8 +267,7 @@ static int phys_dma_link_run(struct dma_buf_phys_dma_map *map,
 	return 0;
 
 err_destroy:
-	dma_iova_destroy(map->dev, state, linked, map->dir,
-			 phys_dma_attrs(map));
+	dma_iova_destroy(map->dev, state, linked, map->dir, map->attrs);
 	return ret;
 }
 
@@ -223,7 +279,7 @@ static void phys_dma_unlink_runs(struct dma_buf_phys_dma_map *map, size_t nr)
 	for (i = 0; i < nr; i++)
 		dma_iova_destroy(map->dev, &map->states[i],
 				 dma_iova_size(&map->states[i]), map->dir,
-				 phys_dma_attrs(map));
+				 map->attrs);
 }
 
 static int phys_dma_link_runs(struct dma_buf_phys_dma_map *map)
@@ -265,7 +321,7 @@ static void phys_dma_unmap_addrs(struct dma_buf_phys_dma_map *map, size_t nr)
 	phys_dma_walk_mapped(map, &cursor);
 	for (i = 0; i < nr && phys_cursor_next(&cursor, &run); i++)
 		dma_unmap_phys(map->dev, map->addrs[i], run.len, map->dir,
-			       phys_dma_attrs(map));
+			       map->attrs);
 }
 
 static int phys_dma_map_addrs(struct dma_buf_phys_dma_map *map)
@@ -274,6 +330,10 @@ static int phys_dma_map_addrs(struct dma_buf_phys_dma_map *map)
 	struct phys_vec run;
 	size_t done = 0;
 	int ret;
+
+	ret = phys_dma_check_direct(map);
+	if (ret)
+		return ret;
 
 	map->nr_runs = phys_dma_count_runs(map);
 	map->addrs = kvmalloc_objs(*map->addrs, map->nr_runs,
@@ -284,7 +344,7 @@ static int phys_dma_map_addrs(struct dma_buf_phys_dma_map *map)
 	phys_dma_walk_mapped(map, &cursor);
 	while (phys_cursor_next(&cursor, &run)) {
 		map->addrs[done] = dma_map_phys(map->dev, run.paddr, run.len,
-						map->dir, phys_dma_attrs(map));
+						map->dir, map->attrs);
 		ret = dma_mapping_error(map->dev, map->addrs[done]);
 		if (ret)
 			goto err_unmap;
@@ -302,10 +362,6 @@ err_unmap:
 static int phys_dma_map_ranges(struct dma_buf_phys_dma_map *map)
 {
 	int ret;
-
-	ret = phys_dma_reachable(map->dmabuf, map->dev, &map->ranges);
-	if (ret)
-		return ret;
 
 	if (phys_dma_by_bus(&map->ranges, map->dev)) {
 		map->start = map->offset;
@@ -329,7 +385,7 @@ static void phys_dma_unmap_ranges(struct dma_buf_phys_dma_map *map)
 	switch (map->how) {
 	case PHYS_DMA_IOVA:
 		dma_iova_destroy(map->dev, &map->state, map->mapped, map->dir,
-				 phys_dma_attrs(map));
+				 map->attrs);
 		break;
 	case PHYS_DMA_IOVAS:
 		phys_dma_unlink_runs(map, map->nr_runs);
@@ -343,20 +399,20 @@ static void phys_dma_unmap_ranges(struct dma_buf_phys_dma_map *map)
 }
 
 /* Map a slice of a buffer of the class, and put it on the books. */
-static int phys_dma_map_phys(struct dma_buf_phys_dma_map *map)
+static int phys_dma_map_phys(struct dma_buf_attachment *attach,
+			     struct dma_buf_phys_dma_map *map)
 {
 	struct dma_buf *dmabuf = map->dmabuf;
 	int ret;
 
-	ret = phys_ranges_get(dmabuf, &map->ranges);
+	ret = phys_ranges_borrow(attach, &map->ranges);
 	if (ret)
 		return ret;
 
-	ret = phys_wait_kernel_fences(dmabuf);
-	if (ret)
-		goto err_put;
-
-	ret = phys_dma_map_ranges(map);
+	map->attrs = phys_dma_attrs(dmabuf, &map->ranges);
+	ret = phys_dma_reachable(attach, &map->ranges);
+	if (!ret)
+		ret = phys_dma_map_ranges(map);
 	if (ret)
 		goto err_put;
 
@@ -440,7 +496,7 @@ int dma_buf_phys_map_dma(struct dma_buf_phys_attachment *attach,
 	if (WARN_ON(!(attach->views & DMA_BUF_PHYS_VIEW_DMA)))
 		return -EINVAL;
 	/* Nobody would tell it that the memory moves. */
-	if (WARN_ON(!attach->ops->invalidate && !attach->nr_pins))
+	if (WARN_ON(!attach->ops->invalidate && !attach->holder.nr_pins))
 		return -EINVAL;
 	ret = phys_slice_check(dmabuf, offset, len);
 	if (ret)
@@ -454,7 +510,7 @@ int dma_buf_phys_map_dma(struct dma_buf_phys_attachment *attach,
 		.len = len,
 		.dir = dir,
 	};
-	ret = is_dma_buf_phys(dmabuf) ? phys_dma_map_phys(map) :
+	ret = is_dma_buf_phys(dmabuf) ? phys_dma_map_phys(attach->attach, map) :
 					phys_dma_map_sgt(attach, map);
 	if (!ret)
 		trace_dma_buf_phys_map(file_inode(dmabuf->file)->i_ino,
@@ -668,7 +724,7 @@ struct sg_table *dma_buf_phys_map_dma_buf(struct dma_buf_attachment *attach,
 		.len = dmabuf->size,
 		.dir = dir,
 	};
-	ret = phys_dma_map_phys(&psgt->map);
+	ret = phys_dma_map_phys(attach, &psgt->map);
 	if (ret)
 		goto err_free;
 

@@ -217,6 +217,9 @@ static int phys_domain_check(struct dma_buf_phys_attachment *attach,
 
 	if (WARN_ON(!(attach->views & DMA_BUF_PHYS_VIEW_DOMAIN)))
 		return -EINVAL;
+	/* The memory must not move: nobody would map it there again. */
+	if (WARN_ON(!attach->holder.nr_pins))
+		return -EINVAL;
 	if (!(domain->type & __IOMMU_DOMAIN_PAGING))
 		return -EINVAL;
 	if (!IS_ALIGNED(iova | offset | len, phys_domain_granule(domain)))
@@ -228,7 +231,8 @@ static int phys_domain_check(struct dma_buf_phys_attachment *attach,
 
 /**
  * dma_buf_phys_map_domain - keep a slice mapped in an iommu_domain
- * @attach: attached with %DMA_BUF_PHYS_VIEW_DOMAIN
+ * @attach: attached with %DMA_BUF_PHYS_VIEW_DOMAIN, and pinned until the map is
+ *	unmapped
  * @map: filled in; must stay until dma_buf_phys_unmap_domain()
  * @domain: a paging domain that outlives @map and hands no physical address to
  *	user space

@@ -54,6 +54,8 @@ bool phys_is_live(const struct dma_buf *dmabuf);
 void phys_hold(struct dma_buf *dmabuf, struct dma_buf_phys_holder *holder);
 void phys_drop(struct dma_buf *dmabuf, struct dma_buf_phys_holder *holder);
 int phys_wait_kernel_fences(struct dma_buf *dmabuf);
+int phys_ranges_borrow(struct dma_buf_attachment *attach,
+		       struct dma_buf_phys_ranges *ranges);
 void phys_refuse(struct dma_buf *dmabuf, struct device *importer,
 		 const struct dma_buf_phys_ranges *ranges, const char *reason);
 
@@ -103,7 +105,8 @@ static inline bool phys_cursor_next(struct dma_buf_phys_cursor *cursor,
 }
 
 /* dma-buf-phys-dma.c */
-int phys_dma_reachable(struct dma_buf *dmabuf, struct device *dev,
+bool phys_dma_has_path(struct p2pdma_provider *provider, struct device *dev);
+int phys_dma_reachable(struct dma_buf_attachment *attach,
 		       const struct dma_buf_phys_ranges *ranges);
 
 /* dma-buf-phys-domain.c */

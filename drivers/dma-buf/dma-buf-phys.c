@@ -123,6 +123,35 @@ void phys_drop(struct dma_buf *dmabuf, struct dma_buf_phys_holder *holder)
 		wake_up_all(&phys->idle);
 }
 
+/* What the exporter may know of an importer. */
+static struct dma_buf_phys_peer phys_peer(struct dma_buf_attachment *attach)
+{
+	struct dma_buf_phys_attachment *importer = to_importer(attach);
+
+	return (struct dma_buf_phys_peer) {
+		.dev = attach->dev,
+		.views = importer ? importer->views : DMA_BUF_PHYS_VIEW_DMA,
+		.peer2peer = attach->peer2peer,
+		.stoppable = dma_buf_attach_revocable(attach),
+	};
+}
+
+/*
+ * Let the exporter bring the memory to where this importer reaches it. While
+ * anybody has it pinned, it cannot.
+ */
+static int phys_prepare(struct dma_buf_attachment *attach)
+{
+	const struct dma_buf_phys_ops *ops = to_phys_ops(attach->dmabuf);
+	struct dma_buf_phys_peer peer = phys_peer(attach);
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	if (!ops->prepare || to_phys(attach->dmabuf)->nr_pins)
+		return 0;
+	return ops->prepare(attach->dmabuf, &peer);
+}
+
 /*
  * KERNEL fences guard the memory itself: it may still be on its way here. Only
  * map waits for them.
@@ -136,6 +165,37 @@ int phys_wait_kernel_fences(struct dma_buf *dmabuf)
 	ret = dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_KERNEL, true,
 				    MAX_SCHEDULE_TIMEOUT);
 	return ret < 0 ? ret : 0;
+}
+
+/**
+ * phys_ranges_borrow - what every map of a DMA or CPU view begins with
+ * @attach: the importer
+ * @ranges: filled in; give back with phys_ranges_put()
+ *
+ * The memory is where the exporter wants it for this importer, and has arrived.
+ *
+ * Context: &dma_buf.resv held, may sleep.
+ * Return: 0, -ERESTARTSYS if a signal ended the wait, what the exporter's
+ * prepare() returned, or as phys_ranges_get().
+ */
+int phys_ranges_borrow(struct dma_buf_attachment *attach,
+		       struct dma_buf_phys_ranges *ranges)
+{
+	struct dma_buf *dmabuf = attach->dmabuf;
+	int ret;
+
+	if (!phys_is_live(dmabuf))
+		return -ENODEV;
+	ret = phys_prepare(attach);
+	if (ret)
+		return ret;
+	ret = phys_ranges_get(dmabuf, ranges);
+	if (ret)
+		return ret;
+	ret = phys_wait_kernel_fences(dmabuf);
+	if (ret)
+		phys_ranges_put(dmabuf, ranges);
+	return ret;
 }
 
 /* The one line that says why an importer and a buffer do not fit. */
@@ -168,20 +228,33 @@ void dma_buf_phys_init(struct dma_buf_phys *phys, unsigned long suspended)
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_init, "DMA_BUF");
 
+/* Whether the class counts who pinned the buffer. */
+static bool phys_counts_pins(const struct dma_buf_phys_ops *ops)
+{
+	return ops->ops.pin == dma_buf_phys_pin_dma_buf;
+}
+
 /*
  * Scatterlists that the exporter makes by itself are not on the books, so it
- * cannot promise that they are gone.
+ * cannot promise that they are gone. The same goes for pins.
  */
 static bool phys_ops_complete(const struct dma_buf_phys_ops *ops)
 {
 	bool sync = ops->ops.begin_cpu_access || ops->ops.end_cpu_access;
 	bool map = ops->ops.map_dma_buf == dma_buf_phys_map_dma_buf;
 	bool unmap = ops->ops.unmap_dma_buf == dma_buf_phys_unmap_dma_buf;
+	bool pin = phys_counts_pins(ops);
+	bool unpin = ops->ops.unpin == dma_buf_phys_unpin_dma_buf;
 
-	return ops->ops.attach == dma_buf_phys_attach &&
-	       ops->ops.detach == dma_buf_phys_detach && ops->get_ranges &&
-	       !ops->ops.vmap && map == unmap &&
-	       ((map && !sync) || !ops->may_revoke);
+	if (ops->ops.attach != dma_buf_phys_attach ||
+	    ops->ops.detach != dma_buf_phys_detach || !ops->get_ranges ||
+	    ops->ops.vmap || map != unmap || pin != unpin)
+		return false;
+	if (ops->may_move && (!pin || !ops->put_ranges))
+		return false;
+	if (pin || ops->may_revoke || ops->prepare)
+		return map && !sync;
+	return true;
 }
 
 /**
@@ -269,25 +342,39 @@ static void phys_holder_init(struct dma_buf_phys_holder *holder)
 	get_task_comm(holder->comm, current);
 	holder->pid = task_tgid_nr(current);
 	holder->nr_maps = 0;
+	holder->nr_pins = 0;
 }
 
+/* What holds wherever the memory is. */
 static int phys_check_importer(struct dma_buf *dmabuf,
 			       struct dma_buf_attachment *attach,
 			       const struct dma_buf_phys_ranges *ranges)
 {
-	struct dma_buf_phys_attachment *importer = to_importer(attach);
+	const struct dma_buf_phys_ops *ops = to_phys_ops(dmabuf);
+	struct dma_buf_phys_peer peer = phys_peer(attach);
+	int ret;
 
-	if (to_phys_ops(dmabuf)->may_revoke &&
-	    !dma_buf_attach_revocable(attach)) {
+	if (ops->may_revoke && !peer.stoppable) {
 		phys_refuse(dmabuf, attach->dev, ranges,
 			    "importer cannot stop when the memory is revoked");
 		return -EOPNOTSUPP;
 	}
-	if (ranges->kind == DMA_BUF_PHYS_MMIO && !attach->peer2peer) {
+	if (!ops->attach_peer)
+		return 0;
+	ret = ops->attach_peer(dmabuf, &peer);
+	if (ret)
 		phys_refuse(dmabuf, attach->dev, ranges,
-			    "importer does not handle peer-to-peer memory");
-		return -EOPNOTSUPP;
-	}
+			    "exporter does not want this importer");
+	return ret;
+}
+
+/* What memory that stays where it is must be like. */
+static int phys_check_place(struct dma_buf *dmabuf,
+			    struct dma_buf_attachment *attach,
+			    const struct dma_buf_phys_ranges *ranges)
+{
+	struct dma_buf_phys_attachment *importer = to_importer(attach);
+
 	if (importer && (importer->views & DMA_BUF_PHYS_VIEW_CPU) &&
 	    ranges->no_cpu) {
 		phys_refuse(dmabuf, attach->dev, ranges,
@@ -296,7 +383,7 @@ static int phys_check_importer(struct dma_buf *dmabuf,
 	}
 	if (importer && !(importer->views & DMA_BUF_PHYS_VIEW_DMA))
 		return 0;
-	return phys_dma_reachable(dmabuf, attach->dev, ranges);
+	return phys_dma_reachable(attach, ranges);
 }
 
 /* Whether the memory and this importer fit, as far as can be known now. */
@@ -310,6 +397,8 @@ static int phys_check_fit(struct dma_buf *dmabuf,
 	if (ret)
 		return ret;
 	ret = phys_check_importer(dmabuf, attach, &ranges);
+	if (!ret && !to_phys_ops(dmabuf)->may_move)
+		ret = phys_check_place(dmabuf, attach, &ranges);
 	phys_ranges_put(dmabuf, &ranges);
 	return ret;
 }
@@ -325,7 +414,8 @@ static int phys_check_fit(struct dma_buf *dmabuf,
  * Context: called by dma_buf_dynamic_attach(), without &dma_buf.resv.
  * Return: 0, -ENODEV if the buffer is revoked, -EOPNOTSUPP if importer and
  * memory do not fit (the log has the reason), -EINVAL if the exporter handed
- * out a bad list of ranges, -ENOMEM, or what its get_ranges() returned.
+ * out a bad list of ranges, -ENOMEM, or what its get_ranges() or attach_peer()
+ * returned.
  */
 int dma_buf_phys_attach(struct dma_buf *dmabuf,
 			struct dma_buf_attachment *attach)
@@ -361,6 +451,7 @@ void dma_buf_phys_detach(struct dma_buf *dmabuf,
 	struct dma_buf_phys_holder *holder = to_holder(attach);
 
 	WARN_ON(holder && holder->nr_maps);
+	WARN_ON(holder && holder->nr_pins);
 	if (phys_owns_sgt(dmabuf))
 		kfree(attach->priv);
 }
@@ -491,11 +582,63 @@ void dma_buf_phys_importer_detach(struct dma_buf_phys_attachment *attach)
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_importer_detach, "DMA_BUF");
 
 /**
+ * dma_buf_phys_pin_dma_buf - &dma_buf_ops.pin of memory that moves
+ * @attach: an attachment to a buffer of the class
+ *
+ * Lets the exporter bring the memory to where this importer reaches it, if
+ * nobody has pinned it before. From then on it stays there until the last
+ * dma_buf_phys_unpin_dma_buf().
+ *
+ * Context: &dma_buf.resv held.
+ * Return: 0, -ENODEV if the buffer is suspended or revoked, or what the
+ * exporter's prepare() returned.
+ */
+int dma_buf_phys_pin_dma_buf(struct dma_buf_attachment *attach)
+{
+	int ret;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	if (!phys_is_live(attach->dmabuf))
+		return -ENODEV;
+	ret = phys_prepare(attach);
+	if (ret)
+		return ret;
+	to_phys(attach->dmabuf)->nr_pins++;
+	to_holder(attach)->nr_pins++;
+	return 0;
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_pin_dma_buf, "DMA_BUF");
+
+/**
+ * dma_buf_phys_unpin_dma_buf - &dma_buf_ops.unpin of memory that moves
+ * @attach: an attachment to a buffer of the class
+ *
+ * Context: &dma_buf.resv held. Any state of the buffer.
+ */
+void dma_buf_phys_unpin_dma_buf(struct dma_buf_attachment *attach)
+{
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	to_holder(attach)->nr_pins--;
+	to_phys(attach->dmabuf)->nr_pins--;
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_unpin_dma_buf, "DMA_BUF");
+
+/* Pins of a buffer that does not move are noted for the importer only. */
+static bool phys_pin_is_counted(const struct dma_buf *dmabuf)
+{
+	return is_dma_buf_phys(dmabuf) &&
+	       phys_counts_pins(to_phys_ops(dmabuf));
+}
+
+/**
  * dma_buf_phys_pin - keep the memory where it is
  * @attach: the attachment
  *
  * A pinned buffer is not moved, but may still be suspended or revoked. An
- * importer without invalidate() must pin before it maps.
+ * importer without invalidate() must pin before it maps, and so must every
+ * importer before it maps into a domain.
  *
  * Context: &dma_buf.resv held.
  * Return: 0, -ENODEV if the buffer is suspended or revoked, or what the
@@ -510,15 +653,15 @@ int dma_buf_phys_pin(struct dma_buf_phys_attachment *attach)
 	if (is_dma_buf_phys(attach->dmabuf) && !phys_is_live(attach->dmabuf))
 		return -ENODEV;
 	ret = dma_buf_pin(attach->attach);
-	if (!ret)
-		attach->nr_pins++;
+	if (!ret && !phys_pin_is_counted(attach->dmabuf))
+		attach->holder.nr_pins++;
 	return ret;
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_pin, "DMA_BUF");
 
 /**
  * dma_buf_phys_unpin - undo dma_buf_phys_pin()
- * @attach: the attachment
+ * @attach: the attachment; before the last unpin, no domain view is registered
  *
  * Context: &dma_buf.resv held. Any state.
  */
@@ -526,8 +669,10 @@ void dma_buf_phys_unpin(struct dma_buf_phys_attachment *attach)
 {
 	dma_resv_assert_held(attach->dmabuf->resv);
 
-	attach->nr_pins--;
+	if (!phys_pin_is_counted(attach->dmabuf))
+		attach->holder.nr_pins--;
 	dma_buf_unpin(attach->attach);
+	WARN_ON(!attach->holder.nr_pins && !list_empty(&attach->domain_maps));
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_unpin, "DMA_BUF");
 
@@ -688,6 +833,21 @@ void dma_buf_phys_revoke(struct dma_buf *dmabuf)
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_revoke, "DMA_BUF");
 
+/* As any map, a refill waits until the memory has arrived. */
+static void phys_refill(struct dma_buf *dmabuf)
+{
+	struct dma_buf_phys_attachment *importer;
+	struct dma_buf_attachment *attach;
+
+	dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_KERNEL, false,
+			      MAX_SCHEDULE_TIMEOUT);
+	list_for_each_entry(attach, &dmabuf->attachments, node) {
+		importer = to_importer(attach);
+		if (importer)
+			phys_domain_refill_all(importer);
+	}
+}
+
 /**
  * dma_buf_phys_restore - a reason to suspend has ended
  * @dmabuf: a phys dma-buf
@@ -697,29 +857,89 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_revoke, "DMA_BUF");
  * again: the core has refilled every domain view at its old address when this
  * returns. DMA and CPU views stay gone until their importers map them again.
  * Idempotent per reason. Not to be called while dma_buf_phys_suspend() waits for
- * the same one.
+ * the same one. Waits for the KERNEL fences of the buffer.
  *
- * Context: process context, without &dma_buf.resv.
+ * Context: process context, without &dma_buf.resv. Sleeps uninterruptibly.
  */
 void dma_buf_phys_restore(struct dma_buf *dmabuf,
 			  enum dma_buf_phys_reason reason)
 {
 	struct dma_buf_phys *phys = to_phys(dmabuf);
-	struct dma_buf_phys_attachment *importer;
-	struct dma_buf_attachment *attach;
 
 	might_sleep();
 
 	dma_resv_lock(dmabuf->resv, NULL);
 	phys->suspended &= ~reason;
 	trace_dma_buf_phys_restore(phys);
-	if (phys_is_live(dmabuf)) {
-		list_for_each_entry(attach, &dmabuf->attachments, node) {
-			importer = to_importer(attach);
-			if (importer)
-				phys_domain_refill_all(importer);
-		}
-	}
+	if (phys_is_live(dmabuf))
+		phys_refill(dmabuf);
 	dma_resv_unlock(dmabuf->resv);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_restore, "DMA_BUF");
+
+/**
+ * dma_buf_phys_move - make way for the memory to move
+ * @dmabuf: a phys dma-buf that may move
+ *
+ * Tells every importer that what it has mapped is at the wrong place from now on,
+ * and waits, interruptibly, until no access is under way: CPU views have ended,
+ * and every fence in &dma_buf.resv has signalled, also those of users of the old
+ * contents. Does not wait for unmap: an importer may still read there and discard
+ * what it reads. So the old place is in use until put_ranges() was called for
+ * each array that describes it.
+ *
+ * Once this returns 0, and before it releases &dma_buf.resv, the exporter changes
+ * what get_ranges() hands out, and adds the fence of its copy as
+ * %DMA_RESV_USAGE_KERNEL; importers that map wait for it. On error nothing has
+ * changed for the exporter; importers may have to map again.
+ *
+ * A suspended buffer may be moved; its views are gone already.
+ *
+ * Context: &dma_buf.resv held, may sleep. Also from prepare().
+ * Return: 0, -EINVAL if the buffer may not move, -ENODEV if it is revoked, -EBUSY
+ * if an importer has pinned it, -ERESTARTSYS if a signal ended the wait.
+ */
+int dma_buf_phys_move(struct dma_buf *dmabuf)
+{
+	struct dma_buf_phys *phys = to_phys(dmabuf);
+	long ret;
+
+	dma_resv_assert_held(dmabuf->resv);
+	might_sleep();
+
+	if (WARN_ON(!to_phys_ops(dmabuf)->may_move))
+		return -EINVAL;
+	if (phys->revoked)
+		return -ENODEV;
+	if (phys->nr_pins)
+		return -EBUSY;
+
+	trace_dma_buf_phys_move(phys);
+	if (phys_is_live(dmabuf))
+		dma_buf_invalidate_mappings(dmabuf);
+	ret = dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP, true,
+				    MAX_SCHEDULE_TIMEOUT);
+	return ret < 0 ? ret : 0;
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_move, "DMA_BUF");
+
+/**
+ * dma_buf_phys_peer_reaches - can an importer use memory of a BAR
+ * @peer: the importer
+ * @provider: of the BAR
+ *
+ * For an exporter that chooses where to put its memory. Of a domain view the
+ * importer knows more than anybody else, and a CPU view needs no path.
+ *
+ * Context: any.
+ * Return: false if a map for DMA would be refused there.
+ */
+bool dma_buf_phys_peer_reaches(const struct dma_buf_phys_peer *peer,
+			       struct p2pdma_provider *provider)
+{
+	if (!(peer->views & DMA_BUF_PHYS_VIEW_DMA))
+		return true;
+	return peer->peer2peer && dev_is_pci(peer->dev) &&
+	       phys_dma_has_path(provider, peer->dev);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_peer_reaches, "DMA_BUF");

@@ -95,27 +95,65 @@ struct dma_buf_phys_ranges {
 };
 
 /**
+ * struct dma_buf_phys_peer - an importer, as its exporter sees it
+ * @dev: the device that attached; means something for DMA views only
+ * @views: set of &enum dma_buf_phys_view; an importer outside the class has
+ *	%DMA_BUF_PHYS_VIEW_DMA
+ * @peer2peer: it can handle MMIO
+ * @stoppable: it can be told that the memory moves or goes. One that cannot
+ *	pins before it maps.
+ *
+ * Lent for the time of one call, see dma_buf_phys_peer_reaches().
+ */
+struct dma_buf_phys_peer {
+	struct device *dev;
+	unsigned int views;
+	bool peer2peer;
+	bool stoppable;
+};
+
+/**
  * struct dma_buf_phys_ops - operations of an exporter
  * @ops: the dma-buf operations. @ops.attach must be dma_buf_phys_attach() and
  *	@ops.detach dma_buf_phys_detach(): they mark the class. An exporter of
  *	device memory also uses dma_buf_phys_map_dma_buf() and
  *	dma_buf_phys_unmap_dma_buf().
  * @may_revoke: the exporter suspends or revokes; importers that cannot stop
- *	when told to are refused, and scatterlists are the class's
+ *	when told to are refused, and scatterlists are the class's. There is no
+ *	begin_cpu_access() and no end_cpu_access() then: they are called without
+ *	&dma_buf.resv, when the memory may be gone.
+ * @may_move: the exporter calls dma_buf_phys_move(). @ops.pin must be
+ *	dma_buf_phys_pin_dma_buf() and @ops.unpin dma_buf_phys_unpin_dma_buf(),
+ *	so that the class knows who must not be moved; scatterlists are the
+ *	class's, there is a @put_ranges, and no begin_cpu_access() or
+ *	end_cpu_access(). Where the memory lies is no reason to refuse an
+ *	importer at attach; map decides.
  * @get_ranges: hand out the ranges, called under &dma_buf.resv. What it hands
  *	out stays unchanged and valid until its own @put_ranges, across move,
  *	revoke and unbind. Called while the buffer is suspended, too, but not
  *	once it is revoked.
  * @put_ranges: take one array back, called under &dma_buf.resv. May be NULL
  *	only if the array is fixed for the life of the dma-buf.
+ * @attach_peer: an importer attaches; an errno refuses it. Called under
+ *	&dma_buf.resv while the buffer is not revoked. Optional.
+ * @prepare: this importer is about to map, or to pin a buffer that nobody has
+ *	pinned. Called under &dma_buf.resv while the buffer is live and not
+ *	pinned. May call dma_buf_phys_move() and put the memory where the importer
+ *	can reach it, or answer with an errno other than -EBUSY, which the
+ *	importer gets. Optional; only if scatterlists are the class's.
  */
 struct dma_buf_phys_ops {
 	struct dma_buf_ops ops;
 	bool may_revoke;
+	bool may_move;
 	int (*get_ranges)(struct dma_buf *dmabuf,
 			  struct dma_buf_phys_ranges *ranges);
 	void (*put_ranges)(struct dma_buf *dmabuf,
 			   struct dma_buf_phys_ranges *ranges);
+	int (*attach_peer)(struct dma_buf *dmabuf,
+			   const struct dma_buf_phys_peer *peer);
+	int (*prepare)(struct dma_buf *dmabuf,
+		       const struct dma_buf_phys_peer *peer);
 };
 
 /**
@@ -134,13 +172,14 @@ struct dma_buf_phys {
 	unsigned long suspended;	/* set of enum dma_buf_phys_reason */
 	bool revoked;			/* never cleared */
 	bool checked;			/* the ranges passed validation */
+	unsigned int nr_pins;		/* counted if the buffer may move */
 	unsigned int nr_maps;		/* mappings that can reach the memory; read
 					 * without resv by who waits for 0
 					 */
 };
 
 /**
- * struct dma_buf_phys_holder - who holds mappings; for the log and debugfs
+ * struct dma_buf_phys_holder - who holds mappings and pins
  *
  * All fields are private to the core.
  */
@@ -149,6 +188,7 @@ struct dma_buf_phys_holder {
 	char comm[TASK_COMM_LEN];	/* immutable: who attached */
 	pid_t pid;			/* immutable */
 	unsigned int nr_maps;		/* under dma_buf::resv */
+	unsigned int nr_pins;		/* under dma_buf::resv */
 };
 
 struct dma_buf_phys_attachment;
@@ -186,7 +226,6 @@ struct dma_buf_phys_attachment {
 	struct mem_cgroup *memcg;	/* immutable: charged for CPU views */
 	struct list_head domain_maps;			/* under dma_buf::resv */
 	struct list_head cpu_maps;			/* under dma_buf::resv */
-	unsigned int nr_pins;				/* under dma_buf::resv */
 	struct dma_buf_phys_holder holder;
 };
 
@@ -213,6 +252,7 @@ struct dma_buf_phys_dma_map {
 	struct device *dev;
 	struct dma_buf_phys_holder *holder;
 	struct dma_buf_phys_ranges ranges;
+	unsigned long attrs;		/* set of DMA_ATTR_* */
 	u64 offset;			/* first byte of the slice */
 	u64 len;			/* bytes in the slice */
 	u64 start;			/* @offset rounded down to the granule */
@@ -313,6 +353,11 @@ struct sg_table *dma_buf_phys_map_dma_buf(struct dma_buf_attachment *attach,
 void dma_buf_phys_unmap_dma_buf(struct dma_buf_attachment *attach,
 				struct sg_table *sgt,
 				enum dma_data_direction dir);
+int dma_buf_phys_pin_dma_buf(struct dma_buf_attachment *attach);
+void dma_buf_phys_unpin_dma_buf(struct dma_buf_attachment *attach);
+bool dma_buf_phys_peer_reaches(const struct dma_buf_phys_peer *peer,
+			       struct p2pdma_provider *provider);
+int dma_buf_phys_move(struct dma_buf *dmabuf);
 void dma_buf_phys_suspend(struct dma_buf *dmabuf,
 			  enum dma_buf_phys_reason reason);
 void dma_buf_phys_restore(struct dma_buf *dmabuf,

@@ -139,6 +139,7 @@ static void mock_export_exit(void *data)
 	KUNIT_EXPECT_EQ_MSG(exp->test, exp->nr_late, 0,
 			    "get_ranges() called after revoke");
 	KUNIT_EXPECT_EQ(exp->test, exp->nr_pin, 0);
+	KUNIT_EXPECT_EQ(exp->test, exp->phys.nr_pins, 0);
 }
 
 /* What get_ranges() hands out from now on. */
@@ -173,6 +174,11 @@ struct mock_exporter *mock_export(struct kunit *test,
 	exp->ops.may_revoke = !buffer->fixed;
 	if (buffer->fixed)
 		exp->ops.put_ranges = NULL;
+	if (buffer->moves) {
+		exp->ops.may_move = true;
+		exp->ops.ops.pin = dma_buf_phys_pin_dma_buf;
+		exp->ops.ops.unpin = dma_buf_phys_unpin_dma_buf;
+	}
 	init_completion(&exp->released);
 	mock_lend(exp, buffer->vec, buffer->nr, buffer->kind);
 
@@ -260,8 +266,26 @@ static void mock_attach_exit(void *data)
 
 	cancel_delayed_work_sync(&imp->work);
 	mock_unmap_dma(imp);
+	if (imp->pinned) {
+		dma_resv_lock(imp->attach->dmabuf->resv, NULL);
+		dma_buf_phys_unpin(imp->attach);
+		dma_resv_unlock(imp->attach->dmabuf->resv);
+	}
 	dma_buf_phys_importer_detach(imp->attach);
 }
+
+/* Domain views of it can be mapped from now on. */
+int mock_pin_for_domain(struct mock_importer *imp)
+{
+	int ret;
+
+	dma_resv_lock(imp->attach->dmabuf->resv, NULL);
+	ret = dma_buf_phys_pin(imp->attach);
+	imp->pinned = !ret;
+	dma_resv_unlock(imp->attach->dmabuf->resv);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(mock_pin_for_domain);
 
 struct mock_importer *
 mock_try_attach(struct kunit *test, struct dma_buf *dmabuf, struct device *dev,
@@ -279,6 +303,8 @@ mock_try_attach(struct kunit *test, struct dma_buf *dmabuf, struct device *dev,
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
 							   mock_attach_exit,
 							   imp));
+	if (views & DMA_BUF_PHYS_VIEW_DOMAIN)
+		mock_pin_for_domain(imp);
 	return imp;
 }
 EXPORT_SYMBOL_IF_KUNIT(mock_try_attach);

@@ -10,6 +10,9 @@
  * reverse order of creation. The exporter checks there that every get_ranges()
  * had its put_ranges() and that none came after revoke; the domain, that it is
  * empty. So each case proves these too.
+ *
+ * An importer that wants domain views pins when it attaches, if the buffer is
+ * live, or by mock_pin_for_domain(), and unpins when it is taken down.
  */
 #ifndef _DMA_BUF_PHYS_MOCK_H
 #define _DMA_BUF_PHYS_MOCK_H
@@ -39,6 +42,7 @@
  * @kind: of memory
  * @suspended: reasons that hold from the start
  * @fixed: the exporter never revokes, and its array is for life
+ * @moves: the exporter may move the memory
  */
 struct mock_buffer {
 	const struct phys_vec *vec;
@@ -46,6 +50,7 @@ struct mock_buffer {
 	enum dma_buf_phys_kind kind;
 	unsigned long suspended;
 	bool fixed;
+	bool moves;
 };
 
 struct mock_exporter {
@@ -67,6 +72,7 @@ struct mock_importer {
 	struct dma_buf_phys_attachment *attach;
 	struct dma_buf_phys_dma_map map;
 	bool mapped;				/* @map is a mapping */
+	bool pinned;				/* for domain views */
 	unsigned int nr_invalidate;
 	unsigned int delay_ms;			/* unmap later, by @work */
 	bool lazy;				/* unmap on nobody's behalf */
@@ -105,6 +111,7 @@ mock_try_attach(struct kunit *test, struct dma_buf *dmabuf, struct device *dev,
 		const struct dma_buf_phys_importer_ops *ops);
 struct mock_importer *mock_attach(struct kunit *test, struct dma_buf *dmabuf,
 				  unsigned int views);
+int mock_pin_for_domain(struct mock_importer *imp);
 int mock_map_dma(struct mock_importer *imp, u64 offset, u64 len);
 void mock_unmap_dma(struct mock_importer *imp);
 struct dma_fence *mock_fence(struct kunit *test, struct dma_buf *dmabuf,

@@ -33,6 +33,14 @@ struct stage {
 	struct dma_buf_phys_domain_map *map;
 };
 
+static void register_in_domain(struct stage *s)
+{
+	s->map = mock_map_domain(s->imp, s->dom, IOVA, 0, LIST_SIZE, MOCK_PROT,
+				 false);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(s->test, s->map);
+}
+
+/* If it starts suspended, there is no domain view yet. */
 static struct stage *set_stage(struct kunit *test, unsigned long suspended)
 {
 	const struct mock_buffer buffer = {
@@ -48,9 +56,8 @@ static struct stage *set_stage(struct kunit *test, unsigned long suspended)
 	s->exp = mock_export(test, &buffer);
 	s->imp = mock_attach(test, s->exp->dmabuf, BOTH_VIEWS);
 	s->dom = mock_domain(test, SZ_4K);
-	s->map = mock_map_domain(s->imp, s->dom, IOVA, 0, LIST_SIZE, MOCK_PROT,
-				 false);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->map);
+	if (s->imp->pinned)
+		register_in_domain(s);
 	return s;
 }
 
@@ -198,7 +205,13 @@ static void start_suspended(struct kunit *test)
 	expect_live(s, !p->set);
 	change_all(s, MOCK_ALL_REASONS & ~p->set, dma_buf_phys_restore);
 	expect_live(s, !p->set);
+	if (p->set)
+		KUNIT_EXPECT_EQ(test, mock_pin_for_domain(s->imp), -ENODEV);
 	change_all(s, p->set, dma_buf_phys_restore);
+	if (p->set) {
+		KUNIT_ASSERT_EQ(test, mock_pin_for_domain(s->imp), 0);
+		register_in_domain(s);
+	}
 	expect_live(s, true);
 	KUNIT_EXPECT_EQ(test, s->imp->nr_invalidate, 0);
 }

@@ -43,6 +43,9 @@ DEFINE_EVENT(dma_buf_phys_state, dma_buf_phys_stop,
 /* Every mapping of every view is gone. */
 DEFINE_EVENT(dma_buf_phys_state, dma_buf_phys_stopped,
 	TP_PROTO(const struct dma_buf_phys *phys), TP_ARGS(phys));
+/* The memory is about to move, views are about to be invalidated. */
+DEFINE_EVENT(dma_buf_phys_state, dma_buf_phys_move,
+	TP_PROTO(const struct dma_buf_phys *phys), TP_ARGS(phys));
 /* One reason ended; live if none is left. */
 DEFINE_EVENT(dma_buf_phys_state, dma_buf_phys_restore,
 	TP_PROTO(const struct dma_buf_phys *phys), TP_ARGS(phys));
