@@ -50,6 +50,22 @@ to_holder(const struct dma_buf_attachment *attach)
 	return phys_owns_sgt(attach->dmabuf) ? attach->priv : NULL;
 }
 
+static inline const char *
+to_importer_name(const struct dma_buf_attachment *attach)
+{
+	struct dma_buf_phys_attachment *importer = to_importer(attach);
+
+	return importer ? importer->ops->name : "dma-buf";
+}
+
+/* Set of enum dma_buf_phys_view; an importer of scatterlists has none. */
+static inline unsigned int to_views(const struct dma_buf_attachment *attach)
+{
+	struct dma_buf_phys_attachment *importer = to_importer(attach);
+
+	return importer ? importer->views : 0;
+}
+
 bool phys_is_live(const struct dma_buf *dmabuf);
 void phys_hold(struct dma_buf *dmabuf, struct dma_buf_phys_holder *holder);
 void phys_drop(struct dma_buf *dmabuf, struct dma_buf_phys_holder *holder);

@@ -51,7 +51,7 @@
  *   mmap_lock > vfio memory_lock > vfio dma-buf list
  *     > dma_buf::resv > importer's own lock
  *                     > dma_buf_phys_cpu_map::lock
- *   vfio dma-buf list > phys_buffers_lock > dma_buf::resv
+ *   vfio dma-buf list > phys_buffers_lock
  *
  * The lock of a CPU view is held for reading while the memory is accessed, and
  * suspend waits for it under all of the above. So whoever holds it takes none of
@@ -286,6 +286,9 @@ struct dma_buf *dma_buf_phys_export(const struct dma_buf_export_info *info)
 
 	phys->dmabuf = dmabuf;
 	phys->ino = file_inode(dmabuf->file)->i_ino;
+	phys->since = ktime_get();
+	phys->changed = phys->since;
+	trace_dma_buf_phys_export(phys);
 	phys_debugfs_add(phys);
 	return dmabuf;
 }
@@ -304,6 +307,7 @@ void dma_buf_phys_fini(struct dma_buf_phys *phys)
 	WARN_ON(phys->nr_maps);
 
 	phys_debugfs_del(phys);
+	trace_dma_buf_phys_release(phys);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_fini, "DMA_BUF");
 
@@ -343,6 +347,7 @@ static void phys_holder_init(struct dma_buf_phys_holder *holder)
 	holder->pid = task_tgid_nr(current);
 	holder->nr_maps = 0;
 	holder->nr_pins = 0;
+	holder->since = ktime_get();
 }
 
 /* What holds wherever the memory is. */
@@ -426,14 +431,18 @@ int dma_buf_phys_attach(struct dma_buf *dmabuf,
 	dma_resv_lock(dmabuf->resv, NULL);
 	ret = phys_check_fit(dmabuf, attach);
 	dma_resv_unlock(dmabuf->resv);
-	if (ret || !phys_owns_sgt(dmabuf) || to_importer(attach))
+	if (ret)
 		return ret;
 
-	holder = kzalloc_obj(*holder, GFP_KERNEL_ACCOUNT);
-	if (!holder)
-		return -ENOMEM;
-	phys_holder_init(holder);
-	attach->priv = holder;
+	if (phys_owns_sgt(dmabuf) && !to_importer(attach)) {
+		holder = kzalloc_obj(*holder, GFP_KERNEL_ACCOUNT);
+		if (!holder)
+			return -ENOMEM;
+		phys_holder_init(holder);
+		attach->priv = holder;
+	}
+	trace_dma_buf_phys_attach(attach, to_importer_name(attach),
+				  to_views(attach));
 	return 0;
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_attach, "DMA_BUF");
@@ -452,6 +461,8 @@ void dma_buf_phys_detach(struct dma_buf *dmabuf,
 
 	WARN_ON(holder && holder->nr_maps);
 	WARN_ON(holder && holder->nr_pins);
+	trace_dma_buf_phys_detach(attach, to_importer_name(attach),
+				  to_views(attach));
 	if (phys_owns_sgt(dmabuf))
 		kfree(attach->priv);
 }
@@ -606,6 +617,8 @@ int dma_buf_phys_pin_dma_buf(struct dma_buf_attachment *attach)
 		return ret;
 	to_phys(attach->dmabuf)->nr_pins++;
 	to_holder(attach)->nr_pins++;
+	trace_dma_buf_phys_pin(attach, to_importer_name(attach),
+			       to_views(attach));
 	return 0;
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_pin_dma_buf, "DMA_BUF");
@@ -622,6 +635,8 @@ void dma_buf_phys_unpin_dma_buf(struct dma_buf_attachment *attach)
 
 	to_holder(attach)->nr_pins--;
 	to_phys(attach->dmabuf)->nr_pins--;
+	trace_dma_buf_phys_unpin(attach, to_importer_name(attach),
+				 to_views(attach));
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_unpin_dma_buf, "DMA_BUF");
 
@@ -653,8 +668,11 @@ int dma_buf_phys_pin(struct dma_buf_phys_attachment *attach)
 	if (is_dma_buf_phys(attach->dmabuf) && !phys_is_live(attach->dmabuf))
 		return -ENODEV;
 	ret = dma_buf_pin(attach->attach);
-	if (!ret && !phys_pin_is_counted(attach->dmabuf))
+	if (!ret && !phys_pin_is_counted(attach->dmabuf)) {
 		attach->holder.nr_pins++;
+		trace_dma_buf_phys_pin(attach->attach, attach->ops->name,
+				       attach->views);
+	}
 	return ret;
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_pin, "DMA_BUF");
@@ -669,8 +687,11 @@ void dma_buf_phys_unpin(struct dma_buf_phys_attachment *attach)
 {
 	dma_resv_assert_held(attach->dmabuf->resv);
 
-	if (!phys_pin_is_counted(attach->dmabuf))
+	if (!phys_pin_is_counted(attach->dmabuf)) {
 		attach->holder.nr_pins--;
+		trace_dma_buf_phys_unpin(attach->attach, attach->ops->name,
+					 attach->views);
+	}
 	dma_buf_unpin(attach->attach);
 	WARN_ON(!attach->holder.nr_pins && !list_empty(&attach->domain_maps));
 }
@@ -771,6 +792,18 @@ static void phys_wait_unreachable(struct dma_buf *dmabuf,
 	dma_resv_unlock(dmabuf->resv);
 }
 
+static void phys_set_state(struct dma_buf_phys *phys, unsigned long suspended,
+			   bool revoked)
+{
+	dma_resv_assert_held(phys->dmabuf->resv);
+
+	if (phys->suspended == suspended && phys->revoked == revoked)
+		return;
+	phys->suspended = suspended;
+	phys->revoked = revoked;
+	phys->changed = ktime_get();
+}
+
 /* Enter a state in which the buffer is not live, and make that true. */
 static void phys_stop(struct dma_buf *dmabuf, unsigned long suspend,
 		      bool revoke)
@@ -785,8 +818,8 @@ static void phys_stop(struct dma_buf *dmabuf, unsigned long suspend,
 
 	dma_resv_lock(dmabuf->resv, NULL);
 	was_live = phys_is_live(dmabuf);
-	phys->suspended |= suspend;
-	phys->revoked |= revoke;
+	phys_set_state(phys, phys->suspended | suspend,
+		       phys->revoked || revoke);
 	trace_dma_buf_phys_stop(phys);
 	if (was_live)
 		dma_buf_invalidate_mappings(dmabuf);
@@ -869,7 +902,7 @@ void dma_buf_phys_restore(struct dma_buf *dmabuf,
 	might_sleep();
 
 	dma_resv_lock(dmabuf->resv, NULL);
-	phys->suspended &= ~reason;
+	phys_set_state(phys, phys->suspended & ~reason, phys->revoked);
 	trace_dma_buf_phys_restore(phys);
 	if (phys_is_live(dmabuf))
 		phys_refill(dmabuf);

@@ -21,6 +21,7 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/iosys-map.h>
+#include <linux/ktime.h>
 #include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/types.h>
@@ -131,7 +132,8 @@ struct dma_buf_phys_peer {
  * @get_ranges: hand out the ranges, called under &dma_buf.resv. What it hands
  *	out stays unchanged and valid until its own @put_ranges, across move,
  *	revoke and unbind. Called while the buffer is suspended, too, but not
- *	once it is revoked.
+ *	once it is revoked; and as soon as dma_buf_phys_export() is called, for
+ *	debugfs.
  * @put_ranges: take one array back, called under &dma_buf.resv. May be NULL
  *	only if the array is fixed for the life of the dma-buf.
  * @attach_peer: an importer attaches; an errno refuses it. Called under
@@ -165,12 +167,14 @@ struct dma_buf_phys {
 	/* private: */
 	struct dma_buf *dmabuf;		/* immutable once exported */
 	u64 ino;			/* same; tells buffers apart in the log */
+	ktime_t since;			/* same; when it was exported */
 	struct list_head node;		/* under phys_buffers_lock */
 	wait_queue_head_t idle;		/* woken when @nr_maps becomes 0 */
 
 	/* The rest is written under dma_buf::resv. */
 	unsigned long suspended;	/* set of enum dma_buf_phys_reason */
 	bool revoked;			/* never cleared */
+	ktime_t changed;		/* when either of them last did */
 	bool checked;			/* the ranges passed validation */
 	unsigned int nr_pins;		/* counted if the buffer may move */
 	unsigned int nr_maps;		/* mappings that can reach the memory; read
@@ -187,6 +191,7 @@ struct dma_buf_phys_holder {
 	/* private: */
 	char comm[TASK_COMM_LEN];	/* immutable: who attached */
 	pid_t pid;			/* immutable */
+	ktime_t since;			/* immutable */
 	unsigned int nr_maps;		/* under dma_buf::resv */
 	unsigned int nr_pins;		/* under dma_buf::resv */
 };

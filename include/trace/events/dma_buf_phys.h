@@ -37,6 +37,11 @@ DECLARE_EVENT_CLASS(dma_buf_phys_state,
 		  __entry->revoked, __entry->nr_maps)
 );
 
+/* A buffer begins, and ends: the last reference to it is gone. */
+DEFINE_EVENT(dma_buf_phys_state, dma_buf_phys_export,
+	TP_PROTO(const struct dma_buf_phys *phys), TP_ARGS(phys));
+DEFINE_EVENT(dma_buf_phys_state, dma_buf_phys_release,
+	TP_PROTO(const struct dma_buf_phys *phys), TP_ARGS(phys));
 /* The new state is set, views are about to be invalidated. */
 DEFINE_EVENT(dma_buf_phys_state, dma_buf_phys_stop,
 	TP_PROTO(const struct dma_buf_phys *phys), TP_ARGS(phys));
@@ -49,6 +54,50 @@ DEFINE_EVENT(dma_buf_phys_state, dma_buf_phys_move,
 /* One reason ended; live if none is left. */
 DEFINE_EVENT(dma_buf_phys_state, dma_buf_phys_restore,
 	TP_PROTO(const struct dma_buf_phys *phys), TP_ARGS(phys));
+
+DECLARE_EVENT_CLASS(dma_buf_phys_importer,
+	TP_PROTO(const struct dma_buf_attachment *attach, const char *importer,
+		 unsigned int views),
+	TP_ARGS(attach, importer, views),
+	TP_STRUCT__entry(
+		__string(importer, importer)
+		__string(device, dev_name(attach->dev))
+		__field(u64, ino)
+		__field(unsigned int, views)
+	),
+	TP_fast_assign(
+		__assign_str(importer);
+		__assign_str(device);
+		__entry->ino = file_inode(attach->dmabuf->file)->i_ino;
+		__entry->views = views;
+	),
+	TP_printk("ino=%llu importer=%s device=%s views=%s",
+		  __entry->ino, __get_str(importer), __get_str(device),
+		  __entry->views ?
+		  __print_flags(__entry->views, "|",
+				{ DMA_BUF_PHYS_VIEW_DMA, "dma" },
+				{ DMA_BUF_PHYS_VIEW_DOMAIN, "domain" },
+				{ DMA_BUF_PHYS_VIEW_CPU, "cpu" }) : "sgt")
+);
+
+/* An importer of a buffer of the class comes, and goes. */
+DEFINE_EVENT(dma_buf_phys_importer, dma_buf_phys_attach,
+	TP_PROTO(const struct dma_buf_attachment *attach, const char *importer,
+		 unsigned int views),
+	TP_ARGS(attach, importer, views));
+DEFINE_EVENT(dma_buf_phys_importer, dma_buf_phys_detach,
+	TP_PROTO(const struct dma_buf_attachment *attach, const char *importer,
+		 unsigned int views),
+	TP_ARGS(attach, importer, views));
+/* From now on the memory stays where it is; no longer for this importer. */
+DEFINE_EVENT(dma_buf_phys_importer, dma_buf_phys_pin,
+	TP_PROTO(const struct dma_buf_attachment *attach, const char *importer,
+		 unsigned int views),
+	TP_ARGS(attach, importer, views));
+DEFINE_EVENT(dma_buf_phys_importer, dma_buf_phys_unpin,
+	TP_PROTO(const struct dma_buf_attachment *attach, const char *importer,
+		 unsigned int views),
+	TP_ARGS(attach, importer, views));
 
 DECLARE_EVENT_CLASS(dma_buf_phys_map,
 	TP_PROTO(u64 ino, const char *importer,
