@@ -10,8 +10,8 @@
  * Access is made in *sections*, from dma_buf_phys_cpu_begin() to
  * dma_buf_phys_cpu_end(). A registered map is *live* while the slice is mapped,
  * else *dead*, and a dead map has no sections. Whoever takes the memory away
- * waits for the sections in progress, and for nothing else: a section is short,
- * and inside it nobody waits for dma_buf::resv, for a second section, or for
+ * waits for the sections in progress, and for nothing else, and says so in the log
+ * if one takes longer than a second: a section is short, and inside it nobody waits for dma_buf::resv, for a second section, or for
  * user memory. Nothing is put back by itself; the importer remaps.
  *
  * A *piece* is what one ioremap() maps: a run, cut where the physical address
@@ -39,6 +39,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/timer.h>
 #include <linux/vmalloc.h>
 
 #include "dma-buf-phys-internal.h"
@@ -110,7 +111,7 @@ static size_t phys_cpu_piece_charge(const struct phys_vec *piece)
 
 /* Whether the exporter knows too little for a view; the log has it then. */
 static bool phys_cpu_refused(struct dma_buf_attachment *attach,
-		      const struct dma_buf_phys_ranges *ranges)
+			     const struct dma_buf_phys_ranges *ranges)
 {
 	if (ranges->no_cpu)
 		phys_refuse(attach->dmabuf, attach->dev, ranges,
@@ -431,9 +432,55 @@ static void phys_cpu_unfill_vmap(struct dma_buf_phys_cpu_map *map)
 	kvfree(map->pieces);
 }
 
+/* All locks of views are of the class that lockdep learns at boot. */
+void phys_cpu_init_lock(struct rw_semaphore *lock)
+{
+	init_rwsem(lock);
+}
+
+/*
+ * Waiting for sections in progress. The semaphore has no timeout, so a timer
+ * tells who is waited for. What it shows is immutable.
+ */
+struct phys_cpu_stall {
+	struct timer_list timer;
+	const struct dma_buf_phys_attachment *attach;
+	unsigned long start;
+};
+
+static void phys_cpu_report_stall(struct timer_list *timer)
+{
+	struct phys_cpu_stall *stall = timer_container_of(stall, timer, timer);
+	const struct dma_buf_phys_attachment *attach = stall->attach;
+	unsigned int seconds = (jiffies - stall->start) / HZ;
+
+	pr_warn("%s ino %llu: waiting %u s for a section of %s of %s[%d] on %s\n",
+		attach->dmabuf->exp_name,
+		file_inode(attach->dmabuf->file)->i_ino, seconds,
+		attach->ops->name, attach->holder.comm, attach->holder.pid,
+		dev_name(dma_buf_phys_dev(attach)));
+	mod_timer(timer, jiffies + max(seconds, 1U) * HZ);
+}
+
+static void phys_cpu_wait_sections(struct dma_buf_phys_cpu_map *map)
+{
+	struct phys_cpu_stall stall = {
+		.attach = map->attach,
+		.start = jiffies,
+	};
+
+	timer_setup_on_stack(&stall.timer, phys_cpu_report_stall, 0);
+	mod_timer(&stall.timer, stall.start + HZ);
+	down_write(&map->lock);
+	timer_delete_sync(&stall.timer);
+	timer_destroy_on_stack(&stall.timer);
+}
+
 static void phys_cpu_set_live(struct dma_buf_phys_cpu_map *map, bool live)
 {
-	down_write(&map->lock);
+	might_lock(&map->lock);
+	if (!down_write_trylock(&map->lock))
+		phys_cpu_wait_sections(map);
 	WRITE_ONCE(map->live, live);
 	up_write(&map->lock);
 }
@@ -526,7 +573,7 @@ int dma_buf_phys_map_cpu(struct dma_buf_phys_attachment *attach,
 		.offset = offset,
 		.len = len,
 	};
-	init_rwsem(&map->lock);
+	phys_cpu_init_lock(&map->lock);
 	ret = phys_cpu_fill(map, true);
 	if (ret)
 		return ret;

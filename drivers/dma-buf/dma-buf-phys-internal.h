@@ -155,8 +155,14 @@ extern u64 phys_cpu_space;
 #endif
 
 #ifdef CONFIG_HAS_IOMEM
+void phys_cpu_init_lock(struct rw_semaphore *lock);
 void phys_cpu_unmap_all(struct dma_buf_phys_attachment *attach);
 #else
+static inline void phys_cpu_init_lock(struct rw_semaphore *lock)
+{
+	init_rwsem(lock);
+}
+
 static inline void phys_cpu_unmap_all(struct dma_buf_phys_attachment *attach)
 {
 }

@@ -21,29 +21,100 @@
  *  - Unmap, detach and release are right in every state and order. Unmap never
  *    fails and never allocates.
  *
- * Map against suspend. Both decide under dma_buf::resv, so one of them is
- * first:
+ * Whoever changes the state and whoever maps decide under dma_buf::resv, so one
+ * of them is first. What follows from that, case by case:
+ *
+ * Map against suspend and revoke.
  *
  *   CPU 0: importer			CPU 1: exporter
  *
  *   dma_buf_phys_map_dma()		dma_buf_phys_suspend()
  *     // resv held			  dma_resv_lock()
  *     phys_is_live()			  suspended |= reason
- *     map				  dma_buf_invalidate_mappings()
- *     nr_maps++			  dma_resv_unlock()
- *					  wait for fences and nr_maps == 0
+ *     prepare(), get_ranges()		  dma_buf_invalidate_mappings()
+ *     wait for KERNEL fences		  dma_resv_unlock()
+ *     map, nr_maps++			  wait for fences and nr_maps == 0
  *
  *   If CPU 0 is first, its mapping is on the books when CPU 1 invalidates, and
  *   CPU 1 waits for it. If CPU 1 is first, CPU 0 sees that the buffer is not
  *   live and answers -ENODEV. Required outcome: when CPU 1 returns there is no
  *   mapping.
  *
- * Attach and detach against suspend. An attachment is on dma_buf::attachments,
- * which resv protects, before its importer can map, and leaves it after its
- * importer has unmapped; so every mapping has an attachment that
- * dma_buf_invalidate_mappings() finds. Attach looks at the state under resv, but
- * drops it before the attachment is on the list: what it saw is for an early
- * refusal, map decides.
+ * Map against move. The exporter holds resv until its new ranges are in place.
+ *
+ *   CPU 0: importer			CPU 1: exporter
+ *
+ *					// resv held
+ *   dma_buf_phys_map_dma()		dma_buf_phys_move()
+ *     // resv held			  nr_pins == 0, invalidate
+ *     get_ranges()			  wait for fences
+ *     wait for KERNEL fences		new ranges, KERNEL fence of the copy
+ *     map				dma_resv_unlock()
+ *
+ *   If CPU 0 is first, it is told and has to map again; until it unmaps, the
+ *   ranges it has stay valid, and it changes nothing there. If CPU 1 is first,
+ *   CPU 0 gets the new ranges and waits for the copy. If CPU 1 is CPU 0, in
+ *   prepare(), it comes before get_ranges(). Required outcome: no mapping made
+ *   after the move is of the old place, and none is used before the bytes are
+ *   there.
+ *
+ * Pin against move. nr_pins is under resv. Pinned first: -EBUSY, nobody is told.
+ * Moved first: the pin is one of the new place. Required outcome: a pinned
+ * buffer does not move.
+ *
+ * Move against suspend and revoke.
+ *
+ *   CPU 0: exporter, or prepare()	CPU 1: exporter, another task
+ *
+ *   // resv held			dma_buf_phys_revoke()
+ *   dma_buf_phys_move()		  dma_resv_lock()
+ *   KERNEL fence of the copy		  revoked = true, invalidate
+ *   dma_resv_unlock()			  snapshot of the fences
+ *					  dma_resv_unlock()
+ *					  wait for fences and nr_maps == 0
+ *
+ *   If CPU 0 is first, the fence of its copy is in the snapshot, and mappings of
+ *   the old place count in nr_maps as any other. If CPU 1 is first, CPU 0 gets
+ *   -ENODEV. Required outcome: when CPU 1 returns no copy is under way, and no
+ *   mapping of any place the memory ever had is left.
+ *
+ * Section against the end of a CPU view, whoever ends it.
+ *
+ *   CPU 0: importer			CPU 1: holds resv
+ *
+ *   dma_buf_phys_cpu_begin()		phys_cpu_unmap_all()
+ *     down_read(&map->lock)		  down_write(&map->lock)
+ *     map->live			  live = false
+ *   access				  up_write(&map->lock)
+ *   dma_buf_phys_cpu_end()		  unmap
+ *     up_read(&map->lock)
+ *
+ *   If CPU 0 is first, CPU 1 waits for cpu_end(); so CPU 0 must not wait for
+ *   resv. If CPU 1 is first, CPU 0 sees a dead view and answers -ENODEV.
+ *   Required outcome: nobody accesses what is being unmapped.
+ *
+ * Attach and detach against all of the above.
+ *
+ *   CPU 0: importer			CPU 1: exporter
+ *
+ *   dma_buf_phys_importer_attach()	dma_buf_phys_revoke()
+ *     dma_buf_phys_attach()		  dma_resv_lock()
+ *       resv: not revoked		  revoked = true
+ *     resv: on dma_buf::attachments	  for all of dma_buf::attachments
+ *   resv: map, unmap			    invalidate()
+ *   dma_buf_phys_importer_detach()	  dma_resv_unlock()
+ *     resv: off dma_buf::attachments
+ *
+ *   An attachment is on the list before its importer can map, and leaves it
+ *   after its importer has unmapped. What attach saw of the state is for an early
+ *   refusal, map decides. Required outcome: every mapping has an attachment that
+ *   CPU 1 finds; invalidate() may come before attach has returned, and does not
+ *   come once detach has.
+ *
+ * Close of the last file against all of the above. Every attachment holds a
+ * reference to the dma-buf, and so does every caller of suspend, restore, revoke
+ * and move. Required outcome: release comes after all of them, finds neither
+ * mappings nor attachments, and takes no lock but those of the exporter.
  *
  * Lock order:
  *
@@ -52,6 +123,10 @@
  *     > dma_buf::resv > importer's own lock
  *                     > dma_buf_phys_cpu_map::lock
  *   vfio dma-buf list > phys_buffers_lock
+ *   dma_buf::resv > fs_reclaim, i_mmap_rwsem; and waits for fences under it
+ *
+ * dma_resv_lockdep() and phys_lockdep() tell lockdep at boot what can be known of
+ * that here.
  *
  * The lock of a CPU view is held for reading while the memory is accessed, and
  * suspend waits for it under all of the above. So whoever holds it takes none of
@@ -65,6 +140,7 @@
 #include <linux/memcontrol.h>
 #include <linux/module.h>
 #include <linux/pci-p2pdma.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "dma-buf-phys-internal.h"
@@ -926,11 +1002,14 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_restore, "DMA_BUF");
  * %DMA_RESV_USAGE_KERNEL; importers that map wait for it. On error nothing has
  * changed for the exporter; importers may have to map again.
  *
- * A suspended buffer may be moved; its views are gone already.
+ * A buffer that is not live is not moved, because its memory cannot be copied. Of
+ * one for which dma_buf_phys_suspend() has returned there is no view, so its
+ * exporter may hand out other ranges as it likes.
  *
  * Context: &dma_buf.resv held, may sleep. Also from prepare().
- * Return: 0, -EINVAL if the buffer may not move, -ENODEV if it is revoked, -EBUSY
- * if an importer has pinned it, -ERESTARTSYS if a signal ended the wait.
+ * Return: 0, -EINVAL if the buffer may not move, -ENODEV if it is suspended or
+ * revoked, -EBUSY if an importer has pinned it, -ERESTARTSYS if a signal ended
+ * the wait.
  */
 int dma_buf_phys_move(struct dma_buf *dmabuf)
 {
@@ -942,14 +1021,13 @@ int dma_buf_phys_move(struct dma_buf *dmabuf)
 
 	if (WARN_ON(!to_phys_ops(dmabuf)->may_move))
 		return -EINVAL;
-	if (phys->revoked)
+	if (!phys_is_live(dmabuf))
 		return -ENODEV;
 	if (phys->nr_pins)
 		return -EBUSY;
 
 	trace_dma_buf_phys_move(phys);
-	if (phys_is_live(dmabuf))
-		dma_buf_invalidate_mappings(dmabuf);
+	dma_buf_invalidate_mappings(dmabuf);
 	ret = dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP, true,
 				    MAX_SCHEDULE_TIMEOUT);
 	return ret < 0 ? ret : 0;
@@ -976,3 +1054,36 @@ bool dma_buf_phys_peer_reaches(const struct dma_buf_phys_peer *peer,
 	       phys_dma_has_path(provider, peer->dev);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_peer_reaches, "DMA_BUF");
+
+#ifdef CONFIG_LOCKDEP
+/*
+ * The part of the lock order that has to do with this class, so that who breaks
+ * it is told the first time, and not when it deadlocks. dma_resv_lockdep() has
+ * the rest of what is below mmap_lock and resv: fs_reclaim, i_mmap_rwsem, waiting
+ * for fences. The locks of VFIO, iommufd and importers have no class before they
+ * exist; lockdep learns their place when they are first taken.
+ */
+static int __init phys_lockdep(void)
+{
+	struct mm_struct *mm = mm_alloc();
+	struct rw_semaphore section;
+	struct dma_resv resv;
+
+	if (!mm)
+		return -ENOMEM;
+	dma_resv_init(&resv);
+	phys_cpu_init_lock(&section);
+
+	mmap_read_lock(mm);
+	dma_resv_lock(&resv, NULL);
+	down_write(&section);
+	up_write(&section);
+	dma_resv_unlock(&resv);
+	mmap_read_unlock(mm);
+
+	dma_resv_fini(&resv);
+	mmput(mm);
+	return 0;
+}
+subsys_initcall_sync(phys_lockdep);
+#endif
