@@ -413,6 +413,20 @@ int dma_buf_phys_cpu_flush(struct dma_buf_phys_cpu_map *map, u64 offset,
 			   u64 len);
 
 /**
+ * dma_buf_phys_nr_pins - how many hold the memory where it is
+ * @dmabuf: a phys dma-buf that may move
+ *
+ * Context: &dma_buf.resv held.
+ * Return: the number of pins of all importers.
+ */
+static inline unsigned int dma_buf_phys_nr_pins(const struct dma_buf *dmabuf)
+{
+	const struct dma_buf_phys *phys = dmabuf->priv;
+
+	return phys->nr_pins;
+}
+
+/**
  * dma_buf_phys_dev - the device an importer attached
  * @attach: the attachment
  *

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# The KUnit tests of dma-buf-phys: ranges, states, domain view, DMA view.
+# The KUnit tests of dma-buf-phys: ranges, states, moves, domain view,
+# DMA view.
 #
 # flavour: plain debug
 # topology: root
@@ -8,4 +9,4 @@
 # timeout: 180
 # params: kunit.enable=1 kunit.autorun=1
 # leak: yes
-exec sh /lib/kunit.sh "55 cases, 282 with parameters" dma-buf-phys_kunit
+exec sh /lib/kunit.sh "76 cases, 310 with parameters" dma-buf-phys_kunit

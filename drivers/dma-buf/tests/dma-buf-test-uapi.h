@@ -225,4 +225,69 @@ struct dbt_ib_state {
 #define DBT_IB_MOVE	_IOW('D', 0xa1, struct dbt_ib_move)
 #define DBT_IB_STATE	_IOWR('D', 0xa2, struct dbt_ib_state)
 
+/*
+ * Exporter of memory that moves. It has one character device, and its video
+ * memory is as large as the module's parameter vram_kb says, read when a device
+ * is bound.
+ */
+
+#define DBV_PATH	"/dev/dma_buf_test_vram"
+
+/* What happens when an importer maps, or attaches */
+#define DBV_FETCH	0x01	/* it comes to video memory if there is room */
+#define DBV_NO_RAM	0x02	/* same, or -ENOSPC; and no importer but who
+				 * reaches video memory
+				 */
+#define DBV_STAY	0x04	/* it stays where it is for every importer */
+#define DBV_FLAGS	0x07
+
+/**
+ * struct dbv_create - make an object of zeroes, in system RAM
+ * @size: in bytes, whole pages
+ * @flags: set of %DBV_FETCH and so on
+ * @pad: 0
+ *
+ * The ioctl returns a dma-buf. Without flags, an object leaves video memory when
+ * an importer maps that does not reach it, and comes back by %DBV_PLACE.
+ */
+struct dbv_create {
+	__u64 size;
+	__u32 flags;
+	__u32 pad;
+};
+
+#define DBV_NOWHERE	0	/* the device is gone */
+#define DBV_RAM		1
+#define DBV_VRAM	2
+
+/**
+ * struct dbv_query - where an object is, filled in by the driver
+ * @fd: in: the dma-buf
+ * @where: one of %DBV_NOWHERE and so on
+ * @offset: of its first byte in the BAR, in video memory
+ * @pins: how many hold it in place
+ * @moves: how often it changed its place
+ * @evictions: how often to make room, or by %DBV_EVICT
+ * @pad: 0
+ */
+struct dbv_query {
+	__s32 fd;
+	__u32 where;
+	__u64 offset;
+	__u32 pins;
+	__u32 moves;
+	__u32 evictions;
+	__u32 pad;
+};
+
+#define DBV_CREATE	_IOW('D', 0xc0, struct dbv_create)
+
+/* Out of video memory, or into it at the expense of who was used longest ago. */
+#define DBV_EVICT	_IOW('D', 0xc1, __s32)
+#define DBV_PLACE	_IOW('D', 0xc2, __s32)
+#define DBV_QUERY	_IOWR('D', 0xc3, struct dbv_query)
+
+/* How long each copy takes from now on, beyond what it takes anyway. */
+#define DBV_COPY_MS	_IOW('D', 0xc4, __u32)
+
 #endif
