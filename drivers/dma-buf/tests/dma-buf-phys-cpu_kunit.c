@@ -616,6 +616,27 @@ static void refuse_unknown_ram(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, exp->nr_get, exp->nr_put);
 }
 
+/* An exporter that maps its memory in a way of its own. */
+static void refuse_no_cpu(struct kunit *test)
+{
+	struct memory *mem = memory_of_two(test);
+	struct dma_buf *dmabuf = mem->exp->dmabuf;
+	struct device *dev = mock_device(test, "late");
+	struct mock_importer *late;
+
+	mem->exp->ranges.no_cpu = true;
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP,
+			PTR_ERR_OR_ZERO(try_map(test, mem->imp, 0, SZ_4K)));
+	KUNIT_EXPECT_EQ(test, mem->exp->nr_get, mem->exp->nr_put);
+	late = mock_try_attach(test, dmabuf, dev, VIEW_CPU, &mock_unstoppable);
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(late), -EOPNOTSUPP);
+
+	/* That says nothing of other views. */
+	late = mock_try_attach(test, dmabuf, dev, DMA_BUF_PHYS_VIEW_DOMAIN,
+			       &mock_unstoppable);
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(late), 0);
+}
+
 static void misuse(struct kunit *test)
 {
 	struct memory *mem = memory_of_two(test);
@@ -1528,6 +1549,38 @@ static void old_exporter_moves(struct kunit *test)
 	expect_memory(exp->mem);
 }
 
+/* -ENODEV of begin_cpu_access() does not ask for a remap, which would not help. */
+static void old_exporter_is_gone(struct kunit *test)
+{
+	struct old_exporter *exp = old_export(test, adapt_access);
+	struct mock_importer *imp = attach_cpu(test, exp->dmabuf);
+	struct dma_buf_phys_cpu_map *map = map_slice(test, imp, 0, SZ_4K);
+
+	exp->access_error = -ENODEV;
+	KUNIT_EXPECT_EQ(test, write_view(map, 0, "x", 1), -EIO);
+	exp->access_error = 0;
+
+	/* About memory that is gone the exporter is not asked. */
+	invalidate(exp->dmabuf);
+	KUNIT_EXPECT_EQ(test, write_view(map, 0, "x", 1), -ENODEV);
+	KUNIT_EXPECT_EQ(test, exp->sum_accesses, 0);
+	expect_memory(exp->mem);
+}
+
+/* Whoever has the fd can add fences, and must not hold up a section by them. */
+static void sections_wait_for_no_fence(struct kunit *test)
+{
+	struct old_exporter *exp = old_export(test, adapt_access);
+	struct mock_importer *imp = attach_cpu(test, exp->dmabuf);
+	struct dma_buf_phys_cpu_map *map = map_slice(test, imp, 0, SZ_4K);
+	struct dma_fence *fence;
+
+	fence = mock_fence_in(test, exp->dmabuf, DMA_RESV_USAGE_WRITE, 2000);
+	expect_copies(exp->mem, map, 0, 1, 2);
+	KUNIT_EXPECT_FALSE(test, dma_fence_is_signaled(fence));
+	KUNIT_EXPECT_EQ(test, exp->nr_accesses, 0);
+}
+
 static void old_exporter_fails(struct kunit *test)
 {
 	struct old_exporter *exp = old_export(test, NULL);
@@ -1568,6 +1621,7 @@ static struct kunit_case cpu_cases[] = {
 	KUNIT_CASE_PARAM(refuse_slice, slice_gen_params),
 	KUNIT_CASE_PARAM(refuse_access, slice_gen_params),
 	KUNIT_CASE(refuse_unknown_ram),
+	KUNIT_CASE(refuse_no_cpu),
 	KUNIT_CASE(misuse),
 	KUNIT_CASE(suspend_and_remap),
 	KUNIT_CASE(remap_elsewhere),
@@ -1588,6 +1642,8 @@ static struct kunit_case cpu_cases[] = {
 	KUNIT_CASE(fail_every_remap),
 	KUNIT_CASE_PARAM(old_exporter, old_gen_params),
 	KUNIT_CASE(old_exporter_moves),
+	KUNIT_CASE(old_exporter_is_gone),
+	KUNIT_CASE(sections_wait_for_no_fence),
 	KUNIT_CASE(old_exporter_fails),
 	KUNIT_CASE(old_exporter_without_vmap),
 	{}

@@ -548,6 +548,11 @@ static void no_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 {
 }
 
+static int no_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
+{
+	return 0;
+}
+
 struct export_param {
 	const char *name;
 	void (*spoil)(struct dma_buf_phys_ops *ops);
@@ -585,6 +590,16 @@ static void spoil_unmap(struct dma_buf_phys_ops *ops)
 	ops->ops.unmap_dma_buf = no_unmap;
 }
 
+static void spoil_begin_access(struct dma_buf_phys_ops *ops)
+{
+	ops->ops.begin_cpu_access = no_access;
+}
+
+static void spoil_end_access(struct dma_buf_phys_ops *ops)
+{
+	ops->ops.end_cpu_access = no_access;
+}
+
 static const struct export_param export_params[] = {
 	{ "attach is not the class's", spoil_attach },
 	{ "no detach", spoil_detach },
@@ -592,6 +607,8 @@ static const struct export_param export_params[] = {
 	{ "vmap", spoil_vmap },
 	{ "may revoke, but maps by itself", spoil_maps },
 	{ "map of the class, unmap of its own", spoil_unmap },
+	{ "may revoke, but begins accesses", spoil_begin_access },
+	{ "may revoke, but ends accesses", spoil_end_access },
 };
 
 KUNIT_ARRAY_PARAM_DESC(export, export_params, name);
