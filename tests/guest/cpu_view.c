@@ -426,17 +426,16 @@ static int limit_to(long long bytes)
 	return put(SMALL_CGROUP "/memory.max", text);
 }
 
-/* The same page many times: each is a piece of its own. */
-static int export_charged(struct vfio_dev *dev)
+/* The same bytes many times: each is a piece of its own. */
+static int export_charged(struct vfio_dev *dev, __u32 nr, __u64 length)
 {
-	struct vfio_region_dma_range *ranges =
-		calloc(NR_CHARGED, sizeof(*ranges));
+	struct vfio_region_dma_range *ranges = calloc(nr, sizeof(*ranges));
 	__u32 i;
 	int fd;
 
-	for (i = 0; ranges && i < NR_CHARGED; i++)
-		ranges[i].length = PAGE;
-	fd = ranges ? vfio_export(dev, IMPORT_BAR, ranges, NR_CHARGED) : -ENOMEM;
+	for (i = 0; ranges && i < nr; i++)
+		ranges[i].length = length;
+	fd = ranges ? vfio_export(dev, IMPORT_BAR, ranges, nr) : -ENOMEM;
 	free(ranges);
 	return fd;
 }
@@ -496,13 +495,57 @@ TEST_F_TIMEOUT(cpu, charged_to_who_attached, LIMIT)
 
 	ASSERT_EQ(0, put(CGROUP "/cgroup.subtree_control", "+memory"));
 	ASSERT_EQ(0, mkdir(SMALL_CGROUP, 0755));
-	self->in.dmabuf = export_charged(&self->in.exporter);
+	self->in.dmabuf = export_charged(&self->in.exporter, NR_CHARGED, PAGE);
 	ASSERT_LE(0, self->in.dmabuf);
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		status = charge_and_uncharge(self->in.importer, self->in.dmabuf,
 					     &self->in.exporter);
+		fflush(NULL);
+		_exit(status);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, rmdir(SMALL_CGROUP));
+}
+
+/* So many pieces of 16 MiB with their guard page take 4 GiB of page tables. */
+#define NR_OVER_4G	131072
+#define LEN_OVER_4G	((16ULL << 20) - PAGE)
+#define LIMIT_OVER_4G	(64LL << 20)
+
+static int charge_over_4g(int importer, int dmabuf)
+{
+	long long before = 0;
+
+	CHECK(!put(SMALL_CGROUP "/cgroup.procs", "0"));
+	CHECK(!importer_attach(importer, dmabuf, CPU, 0));
+	before = charged();
+	CHECK(!limit_to(before + LIMIT_OVER_4G));
+	/* If it were let through, it would take minutes, and all memory. */
+	alarm(10);
+	CHECK(importer_map_all(importer) == -ENOMEM);
+	alarm(0);
+	CHECK(charged() <= before + SLACK);
+	CHECK(!importer_detach(importer));
+	return 0;
+}
+
+/* The memory controller counts in 32 bits: no charge may wrap there. */
+TEST_F_TIMEOUT(cpu, charge_over_4g, LIMIT)
+{
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, put(CGROUP "/cgroup.subtree_control", "+memory"));
+	ASSERT_EQ(0, mkdir(SMALL_CGROUP, 0755));
+	self->dmabuf = export_charged(&self->exporter, NR_OVER_4G, LEN_OVER_4G);
+	ASSERT_LE(0, self->dmabuf);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		status = charge_over_4g(self->importer, self->dmabuf);
 		fflush(NULL);
 		_exit(status);
 	}

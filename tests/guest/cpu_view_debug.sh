@@ -8,4 +8,4 @@
 # timeout: 300
 # leak: yes
 # needs: tests/guest/cpu_view.c
-exec /needs/cpu_view -T charged_to_who_attached
+exec /needs/cpu_view -T charged_to_who_attached -T charge_over_4g
