@@ -2,9 +2,10 @@
 """What a test says about itself, in comment lines near its top.
 
   summary: one line                     what it proves
-  flavour: plain debug                  it runs on each of these kernels (plain)
-  topology: root switch                 and in each of these (root); the debug
-                                        kernel in the first only
+  flavour: plain debug                  it runs on each of these kernels (plain); a
+                                        kernel is known by a fragment of its name
+  topology: root switch                 and in each of these (root); kernels other
+                                        than plain in the first only
   tier: check | long                    make check or make check-long (check)
   timeout: 120                          seconds, in the guest (60)
   memory: 4G                            of the guest (2G)
@@ -21,6 +22,8 @@
   selftest: iommu/iommufd               kernel selftests, as /selftests/iommu/iommufd
 """
 import re
+
+from .paths import ROOT
 
 DEFAULTS = {"summary": "", "flavour": "plain", "topology": "root", "tier": "check",
             "timeout": "60", "memory": "2G", "params": "", "boot": "", "icount": "", "leak": "",
@@ -40,3 +43,10 @@ def read(path):
         meta[key] = meta[key].split()
     meta["timeout"] = int(meta["timeout"])
     return meta
+
+
+def flavours():
+    """The kernels there are: the plain one, and those that have a config fragment."""
+    named = {match[1] for path in (ROOT / "tests/vm/config").glob("*.config")
+             if (match := re.search(r"^# flavour: (\w+)$", path.read_text(), re.M))}
+    return (named | {"plain"}) - {"all"}

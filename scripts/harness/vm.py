@@ -44,7 +44,8 @@ from . import topology as topologies
 from .cpio import Cpio
 from .paths import ROOT
 
-BOOT_LIMIT = {"plain": 180, "debug": 420}
+BOOT_LIMIT = {"plain": 180}
+SLOW_BOOT_LIMIT = 420	# other kernels
 LEAK_LIMIT = 600
 GRACE = 20
 STOP = threading.Event()	# set: end all guests, now
@@ -299,7 +300,10 @@ class Guest:
         self.lines = b""
         self.current = None
         self.done = False
-        self._limit(BOOT_LIMIT[self.flavour] * (3 if self.leak else 1), "the guest did not boot")
+        self._limit(self._boot_limit(), "the guest did not boot")
+
+    def _boot_limit(self):
+        return BOOT_LIMIT.get(self.flavour, SLOW_BOOT_LIMIT) * (3 if self.leak else 1)
 
     def _root_disk(self):
         """The root of a distribution, at an address where it moves no other device."""
@@ -364,8 +368,7 @@ class Guest:
     def _line(self, words):
         match words:
             case ["ready"]:
-                self._limit(BOOT_LIMIT[self.flavour] * (3 if self.leak else 1),
-                            "the guest did not begin")
+                self._limit(self._boot_limit(), "the guest did not begin")
             case ["begin", number] if number.isdigit():
                 self.current = self.jobs[int(number)]
                 self.current.began = True
