@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "faults.h"
 #include "kmsg.h"
 #include "leaks.h"
 #include "report.h"
@@ -69,47 +70,6 @@ static long count_kmalloc_32(void)
 	}
 	fclose(file);
 	return count;
-}
-
-#define DEBUGFS "/sys/kernel/debug/"
-
-/* Let every allocation fail that /proc/self/fail-nth asks for, silently. */
-static int prepare_faults(void)
-{
-	static const char * const settings[][2] = {
-		{ DEBUGFS "failslab/ignore-gfp-wait", "N" },
-		{ DEBUGFS "failslab/verbose", "0" },
-		{ DEBUGFS "fail_page_alloc/ignore-gfp-wait", "N" },
-		{ DEBUGFS "fail_page_alloc/min-order", "0" },
-		{ DEBUGFS "fail_page_alloc/verbose", "0" },
-	};
-	unsigned int i;
-	int err = 0;
-
-	for (i = 0; !err && i < ARRAY_SIZE(settings); i++)
-		err = pci_write_file(settings[i][0], settings[i][1]);
-	return err;
-}
-
-/* The file is opened early, because opening it allocates. */
-static int set_fail_nth(int file, unsigned int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", nth);
-
-	return pwrite(file, text, len, 0) == len ? 0 : -errno;
-}
-
-/* Did the failure asked for happen? If not, forget it. */
-static bool fault_happened(int file)
-{
-	char text[16] = "";
-
-	if (pread(file, text, sizeof(text) - 1, 0) < 0)
-		die("read /proc/self/fail-nth: %s", strerror(errno));
-	if (set_fail_nth(file, 0))
-		die("write /proc/self/fail-nth: %s", strerror(errno));
-	return atoi(text) == 0;
 }
 
 FIXTURE(helper)
@@ -261,15 +221,15 @@ TEST_F_TIMEOUT(helper, failure_frees_the_address_space, LIMIT)
 	if (topology_is("switch"))
 		SKIP(return, "mapping by bus address has none");
 
-	ASSERT_EQ(0, prepare_faults());
-	file = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
+	ASSERT_EQ(0, faults_prepare());
+	file = faults_open();
 	ASSERT_LE(0, file);
 	ASSERT_EQ(0, importer_set_mask(self->importer, SMALL_MASK));
 	ATTACH(half);
 	for (nth = 1; happened; nth++) {
-		ASSERT_EQ(0, set_fail_nth(file, nth));
+		ASSERT_EQ(0, faults_set(file, nth));
 		err = importer_map_all(self->importer);
-		happened = fault_happened(file);
+		happened = faults_happened(file);
 		if (err)
 			failed++;
 		else
