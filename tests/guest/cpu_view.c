@@ -540,12 +540,12 @@ TEST_F_TIMEOUT(cpu, charge_over_4g, LIMIT)
 
 	ASSERT_EQ(0, put(CGROUP "/cgroup.subtree_control", "+memory"));
 	ASSERT_EQ(0, mkdir(SMALL_CGROUP, 0755));
-	self->dmabuf = export_charged(&self->exporter, NR_OVER_4G, LEN_OVER_4G);
-	ASSERT_LE(0, self->dmabuf);
+	self->in.dmabuf = export_charged(&self->in.exporter, NR_OVER_4G, LEN_OVER_4G);
+	ASSERT_LE(0, self->in.dmabuf);
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		status = charge_over_4g(self->importer, self->dmabuf);
+		status = charge_over_4g(self->in.importer, self->in.dmabuf);
 		fflush(NULL);
 		_exit(status);
 	}

@@ -10,22 +10,10 @@
 #include <unistd.h>
 
 #include "faults.h"
+#include "pci.h"
 #include "report.h"
 
 #define DEBUGFS "/sys/kernel/debug/"
-
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
 
 int faults_prepare(void)
 {
@@ -40,7 +28,7 @@ int faults_prepare(void)
 	int err = 0;
 
 	for (i = 0; !err && i < sizeof(settings) / sizeof(settings[0]); i++)
-		err = write_text(settings[i][0], settings[i][1]);
+		err = pci_write_file(settings[i][0], settings[i][1]);
 	return err;
 }
 
