@@ -10,9 +10,10 @@
  * Access is made in *sections*, from dma_buf_phys_cpu_begin() to
  * dma_buf_phys_cpu_end(). A registered map is *live* while the slice is mapped,
  * else *dead*, and a dead map has no sections. Whoever takes the memory away
- * waits for the sections in progress, and for nothing else, and says so in the log
- * if one takes longer than a second: a section is short, and inside it nobody waits for dma_buf::resv, for a second section, or for
- * user memory. Nothing is put back by itself; the importer remaps.
+ * waits for the sections in progress, and for nothing else, and says so in the
+ * log if one takes longer than a second: a section is short, and inside it nobody
+ * waits for dma_buf::resv, for a second section, or for user memory. Nothing is
+ * put back by itself; the importer remaps.
  *
  * A *piece* is what one ioremap() maps: a run, cut where the physical address
  * is a multiple of PHYS_CPU_PIECE. Each is rounded outward to pages, so the

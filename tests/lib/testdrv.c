@@ -268,6 +268,63 @@ ssize_t ibdev_read(int ibdev, __u32 lkey, __u64 iova, void *data, size_t len)
 	return ib_move(ibdev, lkey, iova, data, len, 0);
 }
 
+int vram_open(__u32 kb, char name[PCI_NAME_LEN])
+{
+	char text[16];
+	int err = pci_find(PCI_ID_IVSHMEM, 0, name);
+	int fd;
+
+	snprintf(text, sizeof(text), "%u", kb);
+	if (!err)
+		err = load("dma-buf-test-vram");
+	if (!err)
+		err = write_file("/sys/module/dma_buf_test_vram/parameters/vram_kb",
+				 text);
+	if (!err)
+		err = bind(name, "dma-buf-test-vram");
+	if (err)
+		return err;
+	fd = open(DBV_PATH, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int vram_create(int vram, __u64 size, __u32 flags)
+{
+	struct dbv_create arg = { .size = size, .flags = flags };
+	int fd = ioctl(vram, DBV_CREATE, &arg);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int vram_evict(int vram, int dmabuf)
+{
+	return ioctl(vram, DBV_EVICT, &dmabuf) < 0 ? -errno : 0;
+}
+
+int vram_place(int vram, int dmabuf)
+{
+	return ioctl(vram, DBV_PLACE, &dmabuf) < 0 ? -errno : 0;
+}
+
+int vram_query(int vram, int dmabuf, struct dbv_query *query)
+{
+	*query = (struct dbv_query){ .fd = dmabuf };
+	return ioctl(vram, DBV_QUERY, query) < 0 ? -errno : 0;
+}
+
+int vram_where(int vram, int dmabuf)
+{
+	struct dbv_query query;
+	int err = vram_query(vram, dmabuf, &query);
+
+	return err ? err : (int)query.where;
+}
+
+int vram_copy_ms(int vram, __u32 ms)
+{
+	return ioctl(vram, DBV_COPY_MS, &ms) < 0 ? -errno : 0;
+}
+
 int exporter_export(int exporter, __u32 bar, struct layout layout)
 {
 	struct dbt_range *ranges = calloc(layout.nr, sizeof(*ranges));

@@ -2,7 +2,8 @@
 /*
  * The project's test drivers, drivers/dma-buf/tests: an importer that lets an
  * edu device read and write any dma-buf, an RDMA device that does so with its
- * memory regions, and an exporter of BARs outside of the class dma-buf-phys.
+ * memory regions, an exporter of BARs outside of the class dma-buf-phys, and one
+ * of memory that moves.
  *
  * An importer or exporter is an open file of the driver's character device, as
  * is the part of the RDMA device that verbs do not have.
@@ -78,6 +79,22 @@ ssize_t ibdev_read(int ibdev, __u32 lkey, __u64 iova, void *data, size_t len);
 /* The same as if the MR was still there, and in one piece. */
 ssize_t ibdev_write_stale(int ibdev, __u32 lkey, __u64 iova, const void *data,
 			  size_t len);
+
+/*
+ * The exporter of memory that moves, on the ivshmem device, with @kb KiB of video
+ * memory. Returns a file descriptor.
+ */
+int vram_open(__u32 kb, char name[PCI_NAME_LEN]);
+
+/* An object of zeroes in system RAM; @flags as %DBV_FETCH. Returns the dma-buf. */
+int vram_create(int vram, __u64 size, __u32 flags);
+int vram_evict(int vram, int dmabuf);
+int vram_place(int vram, int dmabuf);
+int vram_query(int vram, int dmabuf, struct dbv_query *query);
+
+/* One of %DBV_RAM and so on, or -errno. */
+int vram_where(int vram, int dmabuf);
+int vram_copy_ms(int vram, __u32 ms);
 
 /* Export ranges of a BAR. Returns the dma-buf. */
 int exporter_export(int exporter, __u32 bar, struct layout layout);

@@ -359,7 +359,7 @@ static void not_live(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, move_there(s.exp), 0);
 	mock_revoke(s.exp);
 	KUNIT_EXPECT_EQ(test, move_there(s.exp), -ENODEV);
-	KUNIT_EXPECT_EQ(test, s.imp->nr_invalidate, 2);
+	KUNIT_EXPECT_EQ(test, s.imp->nr_invalidate, 3);
 }
 
 /*

@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory that moves between a BAR and system RAM, under importers of all kinds.
+ *
+ * The exporter is dma-buf-test-vram, the BAR its video memory. Bytes that an
+ * importer wrote are there for every importer wherever the memory has gone, what
+ * is pinned does not go, and each policy of the exporter gives what it says.
+ *
+ * flavour: plain
+ * topology: root
+ * tier: check
+ * timeout: 200
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "leaks.h"
+#include "report.h"
+#include "testdrv.h"
+#include "uverbs.h"
+
+#include "kselftest_harness.h"
+
+#define BAR		2
+#define LIMIT		60	/* seconds per test */
+#define SIZE		0x10000ULL
+#define VRAM		(4 * SIZE)
+#define PART		0x180	/* what the engine of edu moves at once */
+#define SEAM		(0x4000 - PART / 2)
+#define SLOW_MS		700
+#define IOVA		0x7000000000ULL
+#define CPU		(DBT_ATTACH_CLASS | DBT_ATTACH_CPU)
+
+FIXTURE(vram)
+{
+	int vram;
+	int edu;			/* importer with a DMA engine */
+	int cpu;			/* importer by CPU view, on the same device */
+	int dmabuf;
+	char name[PCI_NAME_LEN];	/* of the exporter */
+	char edu_name[PCI_NAME_LEN];
+	__u8 want[SIZE];
+	__u8 got[SIZE];
+};
+
+FIXTURE_SETUP(vram)
+{
+	self->vram = vram_open(VRAM / 1024, self->name);
+	ASSERT_LE(0, self->vram);
+	self->edu = importer_open(0, self->edu_name);
+	ASSERT_LE(0, self->edu);
+	self->cpu = importer_reopen(self->edu_name);
+	ASSERT_LE(0, self->cpu);
+	self->dmabuf = vram_create(self->vram, SIZE, 0);
+	ASSERT_LE(0, self->dmabuf);
+	pattern(self->want, SIZE, 4711);
+}
+
+FIXTURE_TEARDOWN(vram)
+{
+	close(self->edu);
+	close(self->cpu);
+	close(self->dmabuf);
+	close(self->vram);
+	EXPECT_EQ(0, settle_dmabufs(0));
+	EXPECT_EQ(0, testdrv_release(self->edu_name));
+	EXPECT_EQ(0, testdrv_release(self->name));
+}
+
+/* All bytes by the CPU view, which is made anew if the memory has moved. */
+static ssize_t by_cpu(FIXTURE_DATA(vram) *self, __u8 *data, bool write)
+{
+	ssize_t done = write ? importer_write(self->cpu, 0, data, SIZE) :
+			       importer_read(self->cpu, 0, data, SIZE);
+	int err;
+
+	if (done != -ENODEV)
+		return done;
+	err = importer_remap(self->cpu);
+	if (err)
+		return err;
+	return write ? importer_write(self->cpu, 0, data, SIZE) :
+		       importer_read(self->cpu, 0, data, SIZE);
+}
+
+/* Everything is as it was written, and it is at @where. */
+static int intact(FIXTURE_DATA(vram) *self, int where)
+{
+	ssize_t done = by_cpu(self, self->got, false);
+
+	if (done != (ssize_t)SIZE)
+		return done < 0 ? done : -EIO;
+	if (memcmp(self->want, self->got, SIZE))
+		return -EILSEQ;
+	return vram_where(self->vram, self->dmabuf) == where ? 0 : -EXDEV;
+}
+
+#define FILL()								\
+	do {								\
+		ASSERT_EQ(0, importer_attach(self->cpu, self->dmabuf, CPU, 0)); \
+		ASSERT_EQ(0, importer_map_all(self->cpu));		\
+		ASSERT_EQ((ssize_t)SIZE, by_cpu(self, self->want, true)); \
+	} while (0)
+
+/* The engine reads what is there, and writes something else. */
+static int by_engine(FIXTURE_DATA(vram) *self, __u32 seed)
+{
+	__u8 data[PART];
+
+	if (importer_read(self->edu, SEAM, data, PART) != PART)
+		return -EIO;
+	if (memcmp(data, self->want + SEAM, PART))
+		return -EILSEQ;
+	pattern(self->want + SEAM, PART, seed);
+	if (importer_write(self->edu, SEAM, self->want + SEAM, PART) != PART)
+		return -EIO;
+	return 0;
+}
+
+/*
+ * Bytes stay
+ */
+
+TEST_F_TIMEOUT(vram, cpu_view_follows, LIMIT)
+{
+	struct dbv_query query;
+	struct bar bar;
+	unsigned int i;
+
+	FILL();
+	EXPECT_EQ(0, intact(self, DBV_RAM));
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
+		EXPECT_EQ(0, intact(self, DBV_VRAM));
+		ASSERT_EQ(0, vram_evict(self->vram, self->dmabuf));
+		EXPECT_EQ(0, intact(self, DBV_RAM));
+	}
+	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
+	ASSERT_EQ(0, vram_query(self->vram, self->dmabuf, &query));
+	EXPECT_EQ(7, query.moves);
+	EXPECT_EQ(3, query.evictions);
+	EXPECT_EQ(0, query.pins);
+
+	/* And they really are in the BAR. */
+	EXPECT_EQ(0, intact(self, DBV_VRAM));
+	ASSERT_EQ(0, bar_open_sysfs(&bar, self->name, BAR, VRAM));
+	EXPECT_EQ(0, memcmp(bar.map + query.offset, self->want, SIZE));
+	bar_close(&bar);
+}
+
+/* What the device had mapped is gone, and comes back where the memory is. */
+static int engine_follows(FIXTURE_DATA(vram) *self, __u32 flags)
+{
+	struct dbt_state state;
+	int err;
+
+	err = importer_attach(self->edu, self->dmabuf, flags, 0);
+	if (!err)
+		err = importer_map_all(self->edu);
+	if (!err)
+		err = by_engine(self, 1);
+	if (!err)
+		err = vram_place(self->vram, self->dmabuf);
+	if (!err)
+		err = importer_state(self->edu, &state);
+	if (err)
+		return err;
+	if (state.len || state.invalidated != 1)
+		return -EBUSY;
+	if (importer_read(self->edu, SEAM, self->got, PART) != -ENODEV)
+		return -EBADE;
+	err = importer_map_all(self->edu);
+	if (!err)
+		err = by_engine(self, 2);
+	if (!err)
+		err = intact(self, DBV_VRAM);
+	if (!err)
+		err = vram_evict(self->vram, self->dmabuf);
+	if (!err)
+		err = importer_map_all(self->edu);
+	if (!err)
+		err = by_engine(self, 3);
+	return err ? err : intact(self, DBV_RAM);
+}
+
+TEST_F_TIMEOUT(vram, dma_view_follows, LIMIT)
+{
+	FILL();
+	EXPECT_EQ(0, engine_follows(self, DBT_ATTACH_CLASS));
+}
+
+TEST_F_TIMEOUT(vram, scatterlist_follows, LIMIT)
+{
+	FILL();
+	EXPECT_EQ(0, engine_follows(self, 0));
+}
+
+/* An MR on demand keeps its key; a pinned one keeps the memory in place. */
+TEST_F_TIMEOUT(vram, on_demand_mr_follows, LIMIT)
+{
+	struct uverbs_dmabuf arg = {
+		.fd = self->dmabuf, .length = SIZE, .iova = IOVA,
+		.access = ACCESS_LOCAL,
+	};
+	char name[PCI_NAME_LEN], ibname[IBDEV_NAME_LEN];
+	struct uverbs_mr mr, pinned;
+	struct uverbs verbs;
+	unsigned int i;
+	int ibdev;
+
+	FILL();
+	ibdev = ibdev_open(1, name);
+	ASSERT_LE(0, ibdev);
+	ASSERT_EQ(0, ibdev_config(ibdev, DBT_IB_DYNAMIC, 0x1000));
+	ASSERT_EQ(0, ibdev_of_pci(name, ibname));
+	ASSERT_EQ(0, uverbs_open(&verbs, ibname, RDMA_DRIVER_UNKNOWN));
+	ASSERT_EQ(0, uverbs_alloc_pd(&verbs, &arg.pd));
+	ASSERT_EQ(0, uverbs_reg_dmabuf(&verbs, DOOR_REG_DMABUF_MR, &arg, &mr));
+
+	for (i = 0; i < 3; i++) {
+		pattern(self->want + SEAM, PART, 10 + i);
+		EXPECT_EQ(PART, ibdev_write(ibdev, mr.lkey, IOVA + SEAM,
+					    self->want + SEAM, PART));
+		EXPECT_EQ(0, intact(self, i % 2 ? DBV_VRAM : DBV_RAM));
+		ASSERT_EQ(0, i % 2 ? vram_evict(self->vram, self->dmabuf) :
+				     vram_place(self->vram, self->dmabuf));
+		EXPECT_EQ(PART, ibdev_read(ibdev, mr.lkey, IOVA + SEAM,
+					   self->got, PART));
+		EXPECT_EQ(0, memcmp(self->got, self->want + SEAM, PART));
+	}
+
+	ASSERT_EQ(0, ibdev_config(ibdev, DBT_IB_REVOCABLE, 0x1000));
+	ASSERT_EQ(0, uverbs_reg_dmabuf(&verbs, DOOR_REG_DMABUF_MR, &arg,
+				       &pinned));
+	EXPECT_EQ(-EBUSY, vram_evict(self->vram, self->dmabuf));
+	EXPECT_EQ(0, uverbs_dereg(&verbs, &pinned));
+	EXPECT_EQ(0, vram_evict(self->vram, self->dmabuf));
+	uverbs_close(&verbs);
+	close(ibdev);
+	EXPECT_EQ(0, testdrv_release(name));
+}
+
+/*
+ * Pins
+ */
+
+static int pin_holds(FIXTURE_DATA(vram) *self, __u32 flags)
+{
+	struct dbv_query query;
+	int err;
+
+	err = importer_attach(self->edu, self->dmabuf, flags | DBT_ATTACH_PIN, 0);
+	if (!err)
+		err = vram_query(self->vram, self->dmabuf, &query);
+	if (err)
+		return err;
+	if (query.pins != 1)
+		return -ENOLCK;
+	if (vram_evict(self->vram, self->dmabuf) != -EBUSY)
+		return -EBADE;
+	if (vram_where(self->vram, self->dmabuf) != DBV_VRAM)
+		return -EXDEV;
+	err = importer_detach(self->edu);
+	return err ? err : vram_evict(self->vram, self->dmabuf);
+}
+
+TEST_F_TIMEOUT(vram, pin_of_the_class_holds, LIMIT)
+{
+	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
+	EXPECT_EQ(0, pin_holds(self, DBT_ATTACH_CLASS));
+	EXPECT_EQ(DBV_RAM, vram_where(self->vram, self->dmabuf));
+}
+
+TEST_F_TIMEOUT(vram, pin_of_an_old_importer_holds, LIMIT)
+{
+	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
+	EXPECT_EQ(0, pin_holds(self, 0));
+	EXPECT_EQ(DBV_RAM, vram_where(self->vram, self->dmabuf));
+}
+
+/*
+ * Policies
+ */
+
+/* It cannot use video memory, so it gets RAM. */
+TEST_F_TIMEOUT(vram, out_of_reach_gets_ram, LIMIT)
+{
+	FILL();
+	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
+	EXPECT_EQ(0, intact(self, DBV_VRAM));
+	ASSERT_EQ(0, importer_attach(self->edu, self->dmabuf,
+				     DBT_ATTACH_NO_PEER2PEER, 0));
+	ASSERT_EQ(0, importer_map_all(self->edu));
+	EXPECT_EQ(0, by_engine(self, 5));
+	EXPECT_EQ(0, intact(self, DBV_RAM));
+
+	/* Once more: it mapped, so it can map again. */
+	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
+	ASSERT_EQ(0, importer_map_all(self->edu));
+	EXPECT_EQ(0, by_engine(self, 6));
+	EXPECT_EQ(0, intact(self, DBV_RAM));
+}
+
+TEST_F_TIMEOUT(vram, out_of_reach_is_refused, LIMIT)
+{
+	int stay = vram_create(self->vram, SIZE, DBV_STAY);
+	int no_ram = vram_create(self->vram, SIZE, DBV_NO_RAM);
+
+	ASSERT_EQ(0, vram_place(self->vram, stay));
+	ASSERT_EQ(0, importer_attach(self->edu, stay, DBT_ATTACH_NO_PEER2PEER,
+				     0));
+	EXPECT_EQ(-EOPNOTSUPP, importer_map_all(self->edu));
+	ASSERT_EQ(0, vram_evict(self->vram, stay));
+	EXPECT_EQ(0, importer_map_all(self->edu));
+	ASSERT_EQ(0, importer_detach(self->edu));
+
+	EXPECT_EQ(-EOPNOTSUPP, importer_attach(self->edu, no_ram,
+					       DBT_ATTACH_NO_PEER2PEER, 0));
+	EXPECT_EQ(0, importer_attach(self->edu, no_ram, 0, 0));
+	EXPECT_EQ(0, importer_map_all(self->edu));
+	EXPECT_EQ(DBV_VRAM, vram_where(self->vram, no_ram));
+	EXPECT_EQ(0, importer_detach(self->edu));
+	close(stay);
+	close(no_ram);
+}
+
+/* With video memory full, one importer makes do with RAM, the other does not. */
+TEST_F_TIMEOUT(vram, full, LIMIT)
+{
+	int fetch = vram_create(self->vram, SIZE, DBV_FETCH);
+	int no_ram = vram_create(self->vram, SIZE, DBV_NO_RAM);
+	int big = vram_create(self->vram, VRAM, 0);
+	int huge = vram_create(self->vram, VRAM + SIZE, 0);
+
+	EXPECT_EQ(-ENOSPC, vram_place(self->vram, huge));
+	ASSERT_EQ(0, vram_place(self->vram, big));
+	ASSERT_EQ(0, importer_attach(self->edu, fetch, 0, 0));
+	EXPECT_EQ(0, importer_map_all(self->edu));
+	EXPECT_EQ(DBV_RAM, vram_where(self->vram, fetch));
+	ASSERT_EQ(0, importer_attach(self->cpu, no_ram, CPU, 0));
+	EXPECT_EQ(-ENOSPC, importer_map_all(self->cpu));
+
+	close(big);
+	ASSERT_EQ(4, settle_dmabufs(4));
+	ASSERT_EQ(0, importer_unmap(self->edu));
+	EXPECT_EQ(0, importer_map_all(self->edu));
+	EXPECT_EQ(DBV_VRAM, vram_where(self->vram, fetch));
+	EXPECT_EQ(0, importer_map_all(self->cpu));
+	EXPECT_EQ(DBV_VRAM, vram_where(self->vram, no_ram));
+	EXPECT_EQ(0, importer_detach(self->edu));
+	EXPECT_EQ(0, importer_detach(self->cpu));
+	close(huge);
+	close(fetch);
+	close(no_ram);
+}
+
+/* Who was used longest ago makes room, unless it is pinned. */
+TEST_F_TIMEOUT(vram, least_recently_used, LIMIT)
+{
+	int obj[6];
+	unsigned int i;
+
+	for (i = 0; i < 6; i++) {
+		obj[i] = vram_create(self->vram, SIZE, 0);
+		ASSERT_LE(0, obj[i]);
+	}
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(0, vram_place(self->vram, obj[i]));
+	ASSERT_EQ(0, vram_place(self->vram, obj[0]));
+	ASSERT_EQ(0, vram_place(self->vram, obj[4]));
+	EXPECT_EQ(DBV_RAM, vram_where(self->vram, obj[1]));
+	EXPECT_EQ(DBV_VRAM, vram_where(self->vram, obj[0]));
+
+	ASSERT_EQ(0, importer_attach(self->edu, obj[2], DBT_ATTACH_PIN, 0));
+	ASSERT_EQ(0, vram_place(self->vram, obj[5]));
+	EXPECT_EQ(DBV_VRAM, vram_where(self->vram, obj[2]));
+	EXPECT_EQ(DBV_RAM, vram_where(self->vram, obj[3]));
+	EXPECT_EQ(DBV_VRAM, vram_where(self->vram, obj[0]));
+	EXPECT_EQ(0, importer_detach(self->edu));
+	for (i = 0; i < 6; i++)
+		close(obj[i]);
+}
+
+/*
+ * Time
+ */
+
+/* A map waits for the copy, and finds all of it. */
+TEST_F_TIMEOUT(vram, slow_copy_holds_map_back, LIMIT)
+{
+	__u64 begin;
+
+	FILL();
+	ASSERT_EQ(0, importer_attach(self->edu, self->dmabuf, DBT_ATTACH_CLASS,
+				     0));
+	ASSERT_EQ(0, vram_copy_ms(self->vram, SLOW_MS));
+	begin = now_ms();
+	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
+	EXPECT_GT(SLOW_MS / 2, now_ms() - begin);
+	ASSERT_EQ(0, importer_map_all(self->edu));
+	EXPECT_LE(SLOW_MS, now_ms() - begin);
+	EXPECT_EQ(0, by_engine(self, 7));
+	EXPECT_EQ(0, intact(self, DBV_VRAM));
+}
+
+/* A move does not wait for unmap. */
+TEST_F_TIMEOUT(vram, late_unmap_keeps_the_old_place, LIMIT)
+{
+	struct dbt_state state;
+	int other = vram_create(self->vram, VRAM, 0);
+
+	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
+	ASSERT_EQ(0, importer_attach(self->edu, self->dmabuf, DBT_ATTACH_CLASS,
+				     3 * SLOW_MS));
+	ASSERT_EQ(0, importer_map_all(self->edu));
+	ASSERT_EQ(0, vram_evict(self->vram, self->dmabuf));
+	ASSERT_EQ(0, importer_state(self->edu, &state));
+	EXPECT_EQ(SIZE, state.len);
+
+	/* Its memory is nobody else's until it is unmapped. */
+	EXPECT_EQ(-ENOSPC, vram_place(self->vram, other));
+	usleep(4 * SLOW_MS * 1000);
+	EXPECT_EQ(0, vram_place(self->vram, other));
+	close(other);
+}
+
+/*
+ * The end
+ */
+
+TEST_F_TIMEOUT(vram, reset_under_everything, LIMIT)
+{
+	FILL();
+	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
+	ASSERT_EQ(0, importer_attach(self->edu, self->dmabuf, DBT_ATTACH_CLASS,
+				     0));
+	ASSERT_EQ(0, importer_map_all(self->edu));
+	ASSERT_EQ(0, pci_sysfs_reset(self->name));
+	EXPECT_EQ(-ENODEV, importer_read(self->edu, 0, self->got, PART));
+	ASSERT_EQ(0, importer_map_all(self->edu));
+	EXPECT_EQ(0, by_engine(self, 8));
+	EXPECT_EQ(0, intact(self, DBV_VRAM));
+}
+
+TEST_F_TIMEOUT(vram, unbind_under_everything, LIMIT)
+{
+	struct dbt_state state;
+
+	FILL();
+	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
+	EXPECT_EQ(0, intact(self, DBV_VRAM));
+	ASSERT_EQ(0, importer_attach(self->edu, self->dmabuf, 0, 0));
+	ASSERT_EQ(0, importer_map_all(self->edu));
+	ASSERT_EQ(0, vram_copy_ms(self->vram, SLOW_MS));
+	ASSERT_EQ(0, vram_evict(self->vram, self->dmabuf));
+
+	ASSERT_EQ(0, testdrv_release(self->name));
+	ASSERT_EQ(0, importer_state(self->edu, &state));
+	EXPECT_EQ(0, state.len);
+	EXPECT_EQ(DBV_NOWHERE, vram_where(self->vram, self->dmabuf));
+	EXPECT_EQ(-ENODEV, by_cpu(self, self->got, false));
+	EXPECT_EQ(-ENODEV, importer_map_all(self->edu));
+	EXPECT_EQ(-ENODEV, vram_place(self->vram, self->dmabuf));
+	EXPECT_EQ(-ENODEV, vram_evict(self->vram, self->dmabuf));
+	EXPECT_EQ(-ENODEV, vram_create(self->vram, SIZE, 0));
+	close(self->vram);
+	self->vram = vram_open(VRAM / 1024, self->name);
+	EXPECT_LE(0, self->vram);
+}
+
+TEST_F_TIMEOUT(vram, bad_input, LIMIT)
+{
+	EXPECT_EQ(-EINVAL, vram_create(self->vram, 0, 0));
+	EXPECT_EQ(-EINVAL, vram_create(self->vram, SIZE + 1, 0));
+	EXPECT_EQ(-EINVAL, vram_create(self->vram, 1ULL << 40, 0));
+	EXPECT_EQ(-EINVAL, vram_create(self->vram, SIZE, 0x80));
+	EXPECT_EQ(-EBADF, vram_place(self->vram, -1));
+	EXPECT_EQ(-EINVAL, vram_place(self->vram, self->vram));
+}
+
+TEST_HARNESS_MAIN
