@@ -36,6 +36,7 @@
 #define LIMIT		120	/* seconds per test */
 #define NR_MANY		16
 #define DELAY_MS	700
+#define SLOW_MS		1700
 #define CPU		(DBT_ATTACH_CLASS | DBT_ATTACH_CPU)
 
 FIXTURE(cpu)
@@ -376,6 +377,24 @@ TEST_F_TIMEOUT(cpu, memory_disable_waits_for_a_section, LIMIT)
 	EXPECT_EQ(0, view_is_dead(self->in.importer));
 	EXPECT_EQ(0, vfio_set_memory(&self->in.exporter, true));
 	EXPECT_EQ(0, bar_judge(&self->in.bar));
+}
+
+/* After a second the log says whose section it is. */
+TEST_F_TIMEOUT(cpu, slow_section_is_named, LIMIT)
+{
+	struct slow_write write = { .importer = self->importer };
+	pthread_t thread;
+
+	ATTACH_AND_MAP(three, SLOW_MS);
+	kmsg_drain(self->kmsg);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, do_slow_write, &write));
+	usleep(200000);
+	EXPECT_EQ(0, vfio_set_memory(&self->exporter, false));
+	pthread_join(thread, NULL);
+	EXPECT_TRUE(kmsg_has(self->kmsg,
+			     "for a section of dma-buf-test-importer",
+			     self->name));
+	EXPECT_EQ(0, vfio_set_memory(&self->exporter, true));
 }
 
 /*
