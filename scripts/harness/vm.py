@@ -157,8 +157,10 @@ class Control:
             case ["wait_deleted", device, *seconds]:
                 self._wait(device, int(seconds[0]) if seconds else 60)
             case ["device_add", device]:
-                self._send("human-monitor-command", self._answer,
-                           **{"command-line": "device_add " + self.devices[device]})
+                *before, last = self.devices[device]
+                for line in before:
+                    self._send("human-monitor-command", lambda _: None, **{"command-line": line})
+                self._send("human-monitor-command", self._answer, **{"command-line": last})
             case _:
                 self.reply("error not allowed: " + " ".join(words))
 
