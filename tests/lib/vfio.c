@@ -279,6 +279,14 @@ int vfio_reset(struct vfio_dev *dev)
 	return ioctl(dev->fd, VFIO_DEVICE_RESET) < 0 ? -errno : 0;
 }
 
+int vfio_hot_reset(struct vfio_dev *dev)
+{
+	struct vfio_pci_hot_reset reset = { .argsz = sizeof(reset) };
+
+	return ioctl(dev->fd, VFIO_DEVICE_PCI_HOT_RESET, &reset) < 0 ?
+	       -errno : 0;
+}
+
 int vfio_low_power(struct vfio_dev *dev, bool enter)
 {
 	__u32 what = enter ? VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY :

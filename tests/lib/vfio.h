@@ -54,6 +54,9 @@ int vfio_set_power(struct vfio_dev *dev, unsigned int state);
 
 int vfio_reset(struct vfio_dev *dev);
 
+/* VFIO_DEVICE_PCI_HOT_RESET of devices that are all bound to one iommufd */
+int vfio_hot_reset(struct vfio_dev *dev);
+
 /* VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY and _EXIT */
 int vfio_low_power(struct vfio_dev *dev, bool enter);
 
