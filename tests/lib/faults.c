@@ -13,7 +13,8 @@
 #include "pci.h"
 #include "report.h"
 
-#define DEBUGFS "/sys/kernel/debug/"
+#define DEBUGFS		"/sys/kernel/debug/"
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 int faults_prepare(void)
 {
@@ -27,7 +28,7 @@ int faults_prepare(void)
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; !err && i < sizeof(settings) / sizeof(settings[0]); i++)
+	for (i = 0; !err && i < ARRAY_SIZE(settings); i++)
 		err = pci_write_file(settings[i][0], settings[i][1]);
 	return err;
 }
