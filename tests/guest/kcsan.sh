@@ -10,11 +10,13 @@
 # timeout: 2400
 # params: kunit.enable=1 kunit.autorun=1 log_buf_len=16M
 # needs: tests/guest/stress.c
+# shellcheck source=tests/lib/tap.sh
 . /lib/tap.sh
 
 ours='dma_buf_phys|phys_|to_phys|iopt_dmabuf|vfio_pci_dma_buf|vfio_pci_core_(reset|memory_ready|fill_phys|get_dmabuf)|umem_(dmabuf|dynamic|revocable|static)|ib_umem_dmabuf|rdma_dmabuf|rxe_(reg_user_mr_)?dmabuf|test_(importer|device|ibdev|dmabuf)|dbt_'
 
 echo on > /sys/kernel/debug/kcsan
+grep -q 'enabled: 1' /sys/kernel/debug/kcsan
 ok $? "KCSAN is on"
 for attribute in failslab fail_page_alloc; do
 	echo N > /sys/kernel/debug/$attribute/ignore-gfp-wait
@@ -37,7 +39,7 @@ grep -E "in ($ours)|/ ($ours)" /tmp/races > /tmp/ours
 sed 's/^/# /' /tmp/ours
 [ ! -s /tmp/ours ]
 ok $? "no data race in code of the project"
-cat /sys/kernel/debug/kcsan | sed 's/^/# /'
+sed 's/^/# /' /sys/kernel/debug/kcsan
 grep -q 'setup_watchpoints: [1-9]' /sys/kernel/debug/kcsan
 ok $? "memory was watched"
 plan
