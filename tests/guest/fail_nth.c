@@ -10,11 +10,10 @@
  * A refill has nobody to tell: the map stays dead, the log says so, and user space
  * can unmap it and map it by hand.
  *
- * flavour: debug
+ * flavour: plain
  * topology: root
  * tier: check
- * timeout: 400
- * leak: yes
+ * timeout: 240
  */
 #include <errno.h>
 #include <stdio.h>
@@ -36,7 +35,7 @@
 
 #define BAR		2
 #define PAGE		0x1000ULL
-#define LIMIT		200	/* seconds per test */
+#define LIMIT		600	/* seconds per test */
 #define MAX_FAULTS	400	/* more than any call has */
 #define IOVA		0x100000000ULL
 #define MR_IOVA		0x7000000000ULL
