@@ -52,9 +52,11 @@ def _source(out):
     return Path(entry, "pristine")
 
 
-def _includes(out):
+def _includes(source_file, out):
     ours, source = ROOT / "tests/lib", _source(out)
-    return [f"-I{ours}", f"-I{source}/tools/testing/selftests", f"-I{source}/tools/include/uapi"
+    beside = [f"-I{path}" for path in [source_file.parent / "lib"] if path.is_dir()]
+    return [*beside, f"-I{ours}", f"-I{source}/tools/testing/selftests",
+            f"-I{source}/tools/include/uapi"
             if not (out / "usr/include").is_dir() else f"-I{out}/usr/include"]
 
 
@@ -65,7 +67,8 @@ _COMPILING = threading.Lock()
 def compile_c(source, out):
     """A C file, with all of tests/lib, as a static program. Kept by content.
 
-    One that has libs is linked dynamically, for the root that has them.
+    One that has libs is linked dynamically, for the root that has them. A
+    directory lib beside the file is a library for it, too.
     """
     with _COMPILING:
         return _compile_c(source, out)
@@ -76,6 +79,8 @@ def _linking(libs, shared):
     if not libs:
         return ["-static"], ["-lpthread"]
     kind, sdk = ["-shared", "-fPIC"] if shared else [], guest_root("debian") / "sdk"
+    if "drm" in libs:
+        kind.append("-I=/usr/include/libdrm")
     return ([f"--sysroot={sdk}", f"-B{sdk}/usr/lib/x86_64-linux-gnu", *kind],
             [*(f"-l{name}" for name in libs), "-Wl,--unresolved-symbols=ignore-in-shared-libs"])
 
@@ -83,11 +88,12 @@ def _linking(libs, shared):
 def _compile_c(source, out):
     about = meta.read(source)
     libs = about["libs"]
-    libraries = [path for path in sorted((ROOT / "tests/lib").glob("*.c"))
+    where = (ROOT / "tests/lib", source.parent / "lib")
+    libraries = [path for directory in where for path in sorted(directory.glob("*.c"))
                  if set(meta.read(path)["libs"]) <= set(libs)]
-    headers = sorted((ROOT / "tests/lib").glob("*.h"))
+    headers = [path for directory in where for path in sorted(directory.glob("*.h"))]
     how, last = _linking(libs, about["shared"] == "yes")
-    flags = CFLAGS + how + _includes(out)
+    flags = CFLAGS + how + _includes(source, out)
     digest = hashlib.sha256(repr((flags, last)).encode())
     for path in (source, *libraries, *headers, *sorted(source.parent.glob("*.h"))):
         digest.update(path.read_bytes())
