@@ -13,6 +13,8 @@
   boot: own                             shares its boot with no other test
   icount: yes                           guest time counts instructions (bench)
   leak: yes                             memory leak scan after it (debug kernel)
+  taint: L                              a flag that it sets by what it uses; with
+                                        boot: own, so that it hides no other's
   root: debian                          runs in the root of a distribution
   libs: ibverbs rdmacm                  a C program is linked with that root's; a
                                         file of tests/lib goes to those that have
@@ -27,7 +29,7 @@ from .paths import ROOT
 
 DEFAULTS = {"summary": "", "flavour": "plain", "topology": "root", "tier": "check",
             "timeout": "60", "memory": "2G", "params": "", "boot": "", "icount": "", "leak": "",
-            "root": "", "libs": "", "shared": "", "needs": "", "selftest": ""}
+            "taint": "", "root": "", "libs": "", "shared": "", "needs": "", "selftest": ""}
 LISTS = ("flavour", "topology", "libs", "needs", "selftest")
 ROOTS = ("", "debian")
 
