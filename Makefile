@@ -5,7 +5,7 @@
 export V DEBUG TOPOLOGY TIMEOUT MEMORY PARAMS SELFTEST ROOT ONLY JOBS KERNEL KERNEL_OUT SETUP AGAIN
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo check check-long vm lint bench docs series install setup clean distclean
+.PHONY: help demo check check-long vm tool lint bench docs series install setup clean distclean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,6 +28,10 @@ check-long: setup	## the tests that take long, from where it ended; ONLY=<glob>,
 vm: setup	## RUN=<program> [ARGS=..] [DEBUG=1] [TOPOLOGY=<name>]: run it in the guest
 	@test -n "$(RUN)" || { echo 'error: make vm RUN=<program> [ARGS=..]' >&2; exit 2; }
 	@scripts/vm $(RUN) $(ARGS)
+
+tool: setup	## build/tools/dma-buf-phys: list, follow, explain; see tools/dma-buf-phys/README
+	@$(MAKE) -s -C tools/dma-buf-phys O=$(CURDIR)/build/tools/dma-buf-phys
+	@echo build/tools/dma-buf-phys/dma-buf-phys
 
 lint: setup	## style and static checks of our files
 	@scripts/lint
