@@ -21,6 +21,7 @@
                                         its libs
   shared: yes                           with libs: becomes a library, for LD_PRELOAD
   needs: tests/guest/x.c demo/y.sh      more files, as /needs/x, /needs/y.sh
+  needs: tools/x                        a command that is built there, as /needs/x
   selftest: iommu/iommufd               kernel selftests, as /selftests/iommu/iommufd
 """
 import re

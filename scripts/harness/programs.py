@@ -147,6 +147,30 @@ def executable(path, out):
     return compile_c(path, out) if path.suffix == ".c" else path
 
 
+def needed(name, out):
+    """What a test has in /needs for a name in its metadata: {path in the guest: path here}."""
+    path = ROOT / name
+    if path.is_dir():
+        return _command(path)
+    return {f"needs/{path.name.removesuffix('.c')}": executable(path, out)}
+
+
+def _command(source):
+    """A command that has a Makefile, with the libraries of this machine, for any root."""
+    built = BUILD / "tools" / source.name
+    with _COMPILING:
+        _run(["make", "-C", source, f"O={built}"])
+    program = built / source.name
+    listed = subprocess.check_output(["ldd", program], text=True)
+    found = {Path(word).name: Path(word) for word in listed.split() if word.startswith("/")}
+    loader = next(name for name in found if name.startswith("ld-"))
+    start = built / "start"
+    start.write_text(f"#!/bin/sh\nexec /needs/lib/{loader} --library-path /needs/lib "
+                     f'/needs/lib/{source.name} "$@"\n', encoding="utf-8")
+    return {f"needs/{source.name}": start, f"needs/lib/{source.name}": program,
+            **{f"needs/lib/{name}": path for name, path in found.items()}}
+
+
 def _run(command):
     clean = {name: value for name, value in os.environ.items()
              if name not in ("DEBUG", "V", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
