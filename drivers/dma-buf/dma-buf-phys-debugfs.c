@@ -298,7 +298,7 @@ DEFINE_SHOW_ATTRIBUTE(phys_buffers);
 /* The next word of @names as a device with a reference, NULL if it is none. */
 static struct device *phys_reach_device(char **names)
 {
-	const char *name = strsep(names, " \n");
+	const char *name = strsep(names, "\n ");
 
 	return name ? bus_find_device_by_name(&pci_bus_type, NULL, name) : NULL;
 }

@@ -90,21 +90,32 @@ static json_t *name_value(struct pci_dev *dev)
 	return json_string(dev_name(dev, name));
 }
 
+/* A number of up to @digits hexadecimal digits, and what has to follow it. */
+static bool hex(const char **text, size_t digits, char follows,
+		unsigned int *value)
+{
+	size_t len = strspn(*text, "0123456789abcdefABCDEF");
+
+	if (!len || len > digits || (*text)[len] != follows)
+		return false;
+	*value = strtoul(*text, NULL, 16);
+	*text += len + !!follows;
+	return true;
+}
+
 static struct pci_dev *find(struct pci_access *pci, const char *name)
 {
 	unsigned int domain = 0, bus, slot, func;
+	const char *text = name;
 	struct pci_dev *dev;
-	int end = -1;
 
-	if (sscanf(name, "%x:%x:%x.%x%n", &domain, &bus, &slot, &func,
-		   &end) != 4 || name[end]) {
-		domain = 0;
-		end = -1;
-		if (sscanf(name, "%x:%x.%x%n", &bus, &slot, &func, &end) != 3 ||
-		    name[end])
-			die("'%s' is not the address of a PCI device, such as 0000:01:00.0",
-			    name);
-	}
+	if (strchr(name, ':') != strrchr(name, ':') &&
+	    !hex(&text, 8, ':', &domain))
+		text = "";
+	if (!hex(&text, 2, ':', &bus) || !hex(&text, 2, '.', &slot) ||
+	    !hex(&text, 1, 0, &func))
+		die("'%s' is not the address of a PCI device, such as 0000:01:00.0",
+		    name);
 	for (dev = pci->devices; dev; dev = dev->next)
 		if (dev->domain == domain && dev->bus == bus &&
 		    dev->dev == slot && dev->func == func)
@@ -228,9 +239,11 @@ static json_t *iommu_of(struct pci_dev *dev)
 		type[strcspn(type, "\n")] = 0;
 	if (file)
 		fclose(file);
-	if (!*type)
-		return json_string("none");
-	return json_string(strcmp(type, "identity") ? "translated" : "identity");
+	if (!strncmp(type, "DMA", 3))
+		return json_string("translated");
+	if (!strcmp(type, "identity"))
+		return json_string("identity");
+	return json_string(*type ? "unknown" : "none");
 }
 
 /* Processors of which the kernel takes every host bridge. */
