@@ -5,7 +5,7 @@
 # flavour: debug
 # topology: gpu
 # tier: long
-# timeout: 1500
+# timeout: 2400
 # needs: tests/igt/igt_tap.py tests/igt/dmabuf_phys.c tests/igt/vfio_dmabuf.c tests/igt/iommufd_dmabuf.c tests/igt/rdma_dmabuf.c tests/igt/prime_phys.c tests/guest/igt.sh
 #
 # The KUnit suites have boots of their own there.
