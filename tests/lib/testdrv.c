@@ -278,7 +278,7 @@ int vram_open(__u32 kb, char name[PCI_NAME_LEN])
 	if (!err)
 		err = load("dma-buf-test-vram");
 	if (!err)
-		err = write_file("/sys/module/dma_buf_test_vram/parameters/vram_kb",
+		err = pci_write_file("/sys/module/dma_buf_test_vram/parameters/vram_kb",
 				 text);
 	if (!err)
 		err = bind(name, "dma-buf-test-vram");
