@@ -24,7 +24,7 @@ static bool first_buffer(char *line, int size)
 	return found;
 }
 
-/* The same words are in both. */
+/* The same words are in both. Reasons do not matter once it is revoked. */
 static bool same_state(const char *a, const char *b)
 {
 	static const char * const words[] = {
@@ -33,6 +33,8 @@ static bool same_state(const char *a, const char *b)
 	};
 	const char * const *word;
 
+	if (strstr(a, "revoked") && strstr(b, "revoked"))
+		return true;
 	for (word = words; *word; word++)
 		if (!strstr(a, *word) != !strstr(b, *word))
 			return false;
