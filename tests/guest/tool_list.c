@@ -30,6 +30,7 @@
 #define WINDOW		0x40000
 #define PAGE		0x1000
 #define NR_MANY		40
+#define LIMIT		150	/* seconds per test, Python is slow here */
 /*
  * What happens to one buffer, while another is released: suspend, restore, and
  * revoke by the close of the device.
@@ -143,7 +144,7 @@ static int attach_and_map(struct scene *scene, int importer, int old,
 	return err;
 }
 
-TEST_F(tool, list_in_every_state)
+TEST_F_TIMEOUT(tool, list_in_every_state, LIMIT)
 {
 	EXPECT_TRUE(LISTED("len(all) == 1", "b['state'] == 'live'",
 			   "b['reasons'] == [] and b['importers'] == []",
@@ -191,7 +192,7 @@ TEST_F(tool, list_in_every_state)
 }
 
 /* Many ranges are counted, the first are shown. */
-TEST_F(tool, list_of_many_ranges)
+TEST_F_TIMEOUT(tool, list_of_many_ranges, LIMIT)
 {
 	struct vfio_region_dma_range many[NR_MANY];
 	int fd, i;
@@ -254,7 +255,7 @@ static const char *events(const char *importer)
 	return names;
 }
 
-TEST_F(tool, events_of_a_life)
+TEST_F_TIMEOUT(tool, events_of_a_life, LIMIT)
 {
 	int status, fd;
 	pid_t pid;
