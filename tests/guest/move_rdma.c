@@ -167,4 +167,8 @@ TEST_F_TIMEOUT(rdma, deregistered_while_it_waits, LIMIT)
 	rdma_qps_destroy(&self->qa, &self->qb);
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	rdma_net_open();
+	return test_harness_run(argc, argv);
+}
