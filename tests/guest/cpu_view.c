@@ -382,19 +382,19 @@ TEST_F_TIMEOUT(cpu, memory_disable_waits_for_a_section, LIMIT)
 /* After a second the log says whose section it is. */
 TEST_F_TIMEOUT(cpu, slow_section_is_named, LIMIT)
 {
-	struct slow_write write = { .importer = self->importer };
+	struct slow_write write = { .importer = self->in.importer };
 	pthread_t thread;
 
-	ATTACH_AND_MAP(three, SLOW_MS);
-	kmsg_drain(self->kmsg);
+	ATTACH_AND_MAP(layout_three, SLOW_MS);
+	kmsg_drain(self->in.kmsg);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, do_slow_write, &write));
 	usleep(200000);
-	EXPECT_EQ(0, vfio_set_memory(&self->exporter, false));
+	EXPECT_EQ(0, vfio_set_memory(&self->in.exporter, false));
 	pthread_join(thread, NULL);
-	EXPECT_TRUE(kmsg_has(self->kmsg,
+	EXPECT_TRUE(kmsg_has(self->in.kmsg,
 			     "for a section of dma-buf-test-importer",
-			     self->name));
-	EXPECT_EQ(0, vfio_set_memory(&self->exporter, true));
+			     self->in.name));
+	EXPECT_EQ(0, vfio_set_memory(&self->in.exporter, true));
 }
 
 /*
