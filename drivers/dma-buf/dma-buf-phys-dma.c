@@ -30,6 +30,7 @@
  */
 #define pr_fmt(fmt) "dma-buf-phys: " fmt
 
+#include <linux/cc_platform.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-resv.h>
@@ -159,6 +160,22 @@ static int phys_dma_check_bus(struct dma_buf_phys_dma_map *map)
 	return 0;
 }
 
+/* Whether direct mapping has an address for a run, without bouncing. */
+static bool phys_dma_is_capable(const struct dma_buf_phys_dma_map *map,
+				const struct phys_vec *run)
+{
+	bool ram = map->ranges.kind == DMA_BUF_PHYS_RAM;
+
+	/* Where host memory is encrypted, MMIO is not. */
+	if (!ram && cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT))
+		return dma_capable(map->dev,
+				   phys_to_dma_unencrypted(map->dev, run->paddr),
+				   run->len, ram,
+				   map->attrs | DMA_ATTR_CC_SHARED);
+	return dma_capable(map->dev, phys_to_dma(map->dev, run->paddr),
+			   run->len, ram, map->attrs);
+}
+
 /* The DMA API warns about addresses that the device does not have. */
 static int phys_dma_check_direct(struct dma_buf_phys_dma_map *map)
 {
@@ -167,12 +184,12 @@ static int phys_dma_check_direct(struct dma_buf_phys_dma_map *map)
 
 	if (get_dma_ops(map->dev))
 		return 0;
+	if (!map->dev->dma_mask)
+		return phys_dma_beyond_mask(map);
 
 	phys_dma_walk_mapped(map, &cursor);
 	while (phys_cursor_next(&cursor, &run))
-		if (!dma_capable(map->dev, phys_to_dma(map->dev, run.paddr),
-				 run.len, map->ranges.kind == DMA_BUF_PHYS_RAM,
-				 map->attrs))
+		if (!phys_dma_is_capable(map, &run))
 			return phys_dma_beyond_mask(map);
 	return 0;
 }
@@ -695,6 +712,18 @@ static int phys_sgt_build(struct phys_sgt *psgt)
 	return 0;
 }
 
+/* Who is not told that the memory moves must hold it in place. */
+static int phys_sgt_check_importer(struct dma_buf_attachment *attach,
+				   const struct dma_buf_phys_holder *holder)
+{
+	if (!to_phys_ops(attach->dmabuf)->may_move || holder->nr_pins ||
+	    dma_buf_attach_revocable(attach))
+		return 0;
+	phys_refuse(attach->dmabuf, attach->dev, NULL,
+		    "importer neither pins nor is told that the memory moves");
+	return -EOPNOTSUPP;
+}
+
 /**
  * dma_buf_phys_map_dma_buf - &dma_buf_ops.map_dma_buf of device memory
  * @attach: an attachment to a buffer of the class
@@ -713,6 +742,9 @@ struct sg_table *dma_buf_phys_map_dma_buf(struct dma_buf_attachment *attach,
 
 	dma_resv_assert_held(dmabuf->resv);
 
+	ret = phys_sgt_check_importer(attach, attach->priv);
+	if (ret)
+		return ERR_PTR(ret);
 	psgt = kzalloc_obj(*psgt, GFP_KERNEL_ACCOUNT);
 	if (!psgt)
 		return ERR_PTR(-ENOMEM);
