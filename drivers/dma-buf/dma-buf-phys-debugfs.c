@@ -14,7 +14,6 @@
  */
 #include <linux/debugfs.h>
 #include <linux/dma-resv.h>
-#include <linux/file_ref.h>
 #include <linux/fs.h>
 #include <linux/pci.h>
 #include <linux/pci-p2pdma.h>
@@ -26,46 +25,13 @@
 /* Of more ranges than this, the rest is only counted. */
 #define PHYS_SHOW_RANGES	32
 
-/* Every exported buffer. */
-static LIST_HEAD(phys_buffers);
-static DEFINE_MUTEX(phys_buffers_lock);
-
-void phys_debugfs_add(struct dma_buf_phys *phys)
+/* The list of all dma-bufs has a buffer a little before it is complete. */
+static bool phys_is_exported(const struct dma_buf *dmabuf)
 {
-	mutex_lock(&phys_buffers_lock);
-	list_add_tail(&phys->node, &phys_buffers);
-	mutex_unlock(&phys_buffers_lock);
-}
-
-/* Once this returns, nobody looks at @phys any more. */
-void phys_debugfs_del(struct dma_buf_phys *phys)
-{
-	mutex_lock(&phys_buffers_lock);
-	list_del_init(&phys->node);
-	mutex_unlock(&phys_buffers_lock);
-}
-
-/* The buffer after @prev, or the first, with a reference; NULL: no more. */
-static struct dma_buf *phys_next_buffer(struct dma_buf *prev)
-{
-	struct dma_buf *next = NULL;
-	struct dma_buf_phys *phys;
-
-	mutex_lock(&phys_buffers_lock);
-	phys = prev ? to_phys(prev) :
-		      list_entry(&phys_buffers, struct dma_buf_phys, node);
-	list_for_each_entry_continue(phys, &phys_buffers, node) {
-		/* One that is being released waits for this lock. */
-		if (file_ref_get(&phys->dmabuf->file->f_ref)) {
-			next = phys->dmabuf;
-			break;
-		}
-	}
-	mutex_unlock(&phys_buffers_lock);
-
-	if (prev)
-		dma_buf_put(prev);
-	return next;
+	if (!is_dma_buf_phys(dmabuf))
+		return false;
+	/* Pairs with dma_buf_phys_export(). */
+	return smp_load_acquire(&to_phys(dmabuf)->dmabuf);
 }
 
 /*
@@ -276,10 +242,17 @@ static int phys_show_one(struct seq_file *s, struct dma_buf *dmabuf)
 
 static int phys_buffers_show(struct seq_file *s, void *unused)
 {
-	struct dma_buf *dmabuf = NULL;
+	struct dma_buf *dmabuf;
 	int ret;
 
-	while ((dmabuf = phys_next_buffer(dmabuf))) {
+	/*
+	 * A list of our own would not do. While somebody has the fd open as O_PATH,
+	 * a buffer outlives its file, and no reference to it can be had.
+	 */
+	for (dmabuf = dma_buf_iter_begin(); dmabuf;
+	     dmabuf = dma_buf_iter_next(dmabuf)) {
+		if (!phys_is_exported(dmabuf))
+			continue;
 		ret = phys_show_one(s, dmabuf);
 		if (ret) {
 			dma_buf_put(dmabuf);

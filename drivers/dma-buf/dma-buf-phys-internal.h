@@ -66,6 +66,12 @@ static inline unsigned int to_views(const struct dma_buf_attachment *attach)
 	return importer ? importer->views : 0;
 }
 
+static inline const struct dma_buf_phys_ops *
+to_phys_ops(const struct dma_buf *dmabuf)
+{
+	return container_of(dmabuf->ops, struct dma_buf_phys_ops, ops);
+}
+
 bool phys_is_live(const struct dma_buf *dmabuf);
 void phys_hold(struct dma_buf *dmabuf, struct dma_buf_phys_holder *holder);
 void phys_drop(struct dma_buf *dmabuf, struct dma_buf_phys_holder *holder);
@@ -164,20 +170,6 @@ static inline void phys_cpu_init_lock(struct rw_semaphore *lock)
 }
 
 static inline void phys_cpu_unmap_all(struct dma_buf_phys_attachment *attach)
-{
-}
-#endif
-
-/* dma-buf-phys-debugfs.c */
-#ifdef CONFIG_DEBUG_FS
-void phys_debugfs_add(struct dma_buf_phys *phys);
-void phys_debugfs_del(struct dma_buf_phys *phys);
-#else
-static inline void phys_debugfs_add(struct dma_buf_phys *phys)
-{
-}
-
-static inline void phys_debugfs_del(struct dma_buf_phys *phys)
 {
 }
 #endif

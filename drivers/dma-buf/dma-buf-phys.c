@@ -11,8 +11,9 @@
  * The rules that every function here keeps:
  *
  *  - State, map, unmap and invalidate run under dma_buf::resv. Nothing waits
- *    under it, except map, for KERNEL fences, and the end of a CPU view, for
- *    the sections in progress.
+ *    under it for long, and not silently, except map and restore, for KERNEL
+ *    fences, move, for all fences, and the end of a CPU view, for the sections
+ *    in progress.
  *  - A buffer is *live* while it is not revoked and no reason suspends it. Only
  *    a live buffer is mapped.
  *  - dma_buf_phys::nr_maps counts the mappings through which memory can be
@@ -122,7 +123,6 @@
  *   mmap_lock > vfio memory_lock > vfio dma-buf list
  *     > dma_buf::resv > importer's own lock
  *                     > dma_buf_phys_cpu_map::lock
- *   vfio dma-buf list > phys_buffers_lock
  *   dma_buf::resv > fs_reclaim, i_mmap_rwsem; and waits for fences under it
  *
  * dma_resv_lockdep() and phys_lockdep() tell lockdep at boot what can be known of
@@ -161,11 +161,6 @@ bool is_dma_buf_phys(const struct dma_buf *dmabuf)
 }
 EXPORT_SYMBOL_NS_GPL(is_dma_buf_phys, "DMA_BUF");
 
-static const struct dma_buf_phys_ops *to_phys_ops(const struct dma_buf *dmabuf)
-{
-	return container_of(dmabuf->ops, struct dma_buf_phys_ops, ops);
-}
-
 bool phys_is_live(const struct dma_buf *dmabuf)
 {
 	const struct dma_buf_phys *phys = to_phys(dmabuf);
@@ -199,6 +194,22 @@ void phys_drop(struct dma_buf *dmabuf, struct dma_buf_phys_holder *holder)
 		wake_up_all(&phys->idle);
 }
 
+/* What was said of a wait. It is said after 1 s, and each time twice as long. */
+struct phys_stall {
+	unsigned long start;		/* jiffies */
+	unsigned int said;		/* seconds */
+};
+
+static bool phys_stall_is_due(struct phys_stall *stall)
+{
+	unsigned int seconds = (jiffies - stall->start) / HZ;
+
+	if (!seconds || seconds < 2 * stall->said)
+		return false;
+	stall->said = seconds;
+	return true;
+}
+
 /* What the exporter may know of an importer. */
 static struct dma_buf_phys_peer phys_peer(struct dma_buf_attachment *attach)
 {
@@ -228,19 +239,32 @@ static int phys_prepare(struct dma_buf_attachment *attach)
 	return ops->prepare(attach->dmabuf, &peer);
 }
 
-/*
- * KERNEL fences guard the memory itself: it may still be on its way here. Only
- * map waits for them.
- */
-int phys_wait_kernel_fences(struct dma_buf *dmabuf)
+/* Wait under resv, but never silently: others wait for resv meanwhile. */
+static int phys_wait_resv(struct dma_buf *dmabuf, enum dma_resv_usage usage,
+			  bool interruptible)
 {
+	struct phys_stall stall = { .start = jiffies };
 	long ret;
 
 	dma_resv_assert_held(dmabuf->resv);
 
-	ret = dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_KERNEL, true,
-				    MAX_SCHEDULE_TIMEOUT);
+	while (!(ret = dma_resv_wait_timeout(dmabuf->resv, usage, interruptible,
+					     HZ))) {
+		if (phys_stall_is_due(&stall))
+			pr_warn("%s ino %llu: waiting %u s for fences\n",
+				dmabuf->exp_name, to_phys(dmabuf)->ino,
+				stall.said);
+	}
 	return ret < 0 ? ret : 0;
+}
+
+/*
+ * KERNEL fences guard the memory itself: it may still be on its way here. Only
+ * map and restore wait for them.
+ */
+int phys_wait_kernel_fences(struct dma_buf *dmabuf)
+{
+	return phys_wait_resv(dmabuf, DMA_RESV_USAGE_KERNEL, true);
 }
 
 /**
@@ -299,7 +323,6 @@ void phys_refuse(struct dma_buf *dmabuf, struct device *importer,
 void dma_buf_phys_init(struct dma_buf_phys *phys, unsigned long suspended)
 {
 	*phys = (struct dma_buf_phys) { .suspended = suspended };
-	INIT_LIST_HEAD(&phys->node);
 	init_waitqueue_head(&phys->idle);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_init, "DMA_BUF");
@@ -360,12 +383,12 @@ struct dma_buf *dma_buf_phys_export(const struct dma_buf_export_info *info)
 	if (IS_ERR(dmabuf))
 		return dmabuf;
 
-	phys->dmabuf = dmabuf;
 	phys->ino = file_inode(dmabuf->file)->i_ino;
 	phys->since = ktime_get();
 	phys->changed = phys->since;
+	/* Readers of debugfs find the buffer already; now it is complete. */
+	smp_store_release(&phys->dmabuf, dmabuf);
 	trace_dma_buf_phys_export(phys);
-	phys_debugfs_add(phys);
 	return dmabuf;
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_export, "DMA_BUF");
@@ -382,7 +405,6 @@ void dma_buf_phys_fini(struct dma_buf_phys *phys)
 {
 	WARN_ON(phys->nr_maps);
 
-	phys_debugfs_del(phys);
 	trace_dma_buf_phys_release(phys);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_fini, "DMA_BUF");
@@ -777,37 +799,6 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_unpin, "DMA_BUF");
  * States
  */
 
-/* Name those who have not let go yet. */
-static void phys_report_stall(struct dma_buf *dmabuf, unsigned int seconds)
-{
-	struct dma_buf_phys *phys = to_phys(dmabuf);
-	struct dma_buf_phys_attachment *importer;
-	struct dma_buf_phys_holder *holder;
-	struct dma_buf_attachment *attach;
-
-	dma_resv_lock(dmabuf->resv, NULL);
-	pr_warn("%s ino %llu: waiting %u s for %u mappings%s\n",
-		dmabuf->exp_name, phys->ino, seconds, phys->nr_maps,
-		dma_resv_test_signaled(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP) ?
-			"" : " and fences");
-	list_for_each_entry(attach, &dmabuf->attachments, node) {
-		holder = to_holder(attach);
-		if (!holder || !holder->nr_maps)
-			continue;
-		importer = to_importer(attach);
-		if (importer)
-			pr_warn("  %s of %s[%d] on %s holds %u\n",
-				importer->ops->name, holder->comm, holder->pid,
-				dev_name(attach->dev), holder->nr_maps);
-		else
-			pr_warn("  %ps of %s[%d] on %s holds %u\n",
-				attach->importer_ops->invalidate_mappings,
-				holder->comm, holder->pid,
-				dev_name(attach->dev), holder->nr_maps);
-	}
-	dma_resv_unlock(dmabuf->resv);
-}
-
 /*
  * The fences of all accesses that were under way when the views were
  * invalidated. Later ones do not count: whoever holds the fd can add them for
@@ -835,6 +826,59 @@ static bool phys_wait_fences(struct dma_buf *dmabuf, struct dma_fence *fence)
 	return !fence || dma_fence_wait_timeout(fence, false, HZ) > 0;
 }
 
+static bool phys_fences_are_done(struct dma_buf *dmabuf, struct dma_fence *fence)
+{
+	if (IS_ERR(fence))
+		return dma_resv_test_signaled(dmabuf->resv,
+					      DMA_RESV_USAGE_BOOKKEEP);
+	return !fence || dma_fence_is_signaled(fence);
+}
+
+static void phys_report_holder(const struct dma_buf_attachment *attach,
+			       const struct dma_buf_phys_holder *holder)
+{
+	struct dma_buf_phys_attachment *importer = to_importer(attach);
+
+	if (importer)
+		pr_warn("  %s of %s[%d] on %s holds %u\n", importer->ops->name,
+			holder->comm, holder->pid, dev_name(attach->dev),
+			holder->nr_maps);
+	else
+		pr_warn("  %ps of %s[%d] on %s holds %u\n",
+			attach->importer_ops->invalidate_mappings,
+			holder->comm, holder->pid, dev_name(attach->dev),
+			holder->nr_maps);
+}
+
+/* User space decides how many there are. */
+#define PHYS_REPORT_MAX	16
+
+/* Name those who have not let go yet. */
+static void phys_report_stall(struct dma_buf *dmabuf, struct dma_fence *fence,
+			      unsigned int seconds)
+{
+	struct dma_buf_phys *phys = to_phys(dmabuf);
+	struct dma_buf_phys_holder *holder;
+	struct dma_buf_attachment *attach;
+	unsigned int named = 0;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	pr_warn("%s ino %llu: waiting %u s for %u mappings%s\n",
+		dmabuf->exp_name, phys->ino, seconds, phys->nr_maps,
+		phys_fences_are_done(dmabuf, fence) ? "" : " and fences");
+	list_for_each_entry(attach, &dmabuf->attachments, node) {
+		holder = to_holder(attach);
+		if (!holder || !holder->nr_maps)
+			continue;
+		if (named++ == PHYS_REPORT_MAX) {
+			pr_warn("  and others\n");
+			break;
+		}
+		phys_report_holder(attach, holder);
+	}
+	dma_resv_unlock(dmabuf->resv);
+}
+
 /* Both ways in which an importer says that it is done, each for up to 1 s. */
 static bool phys_wait_second(struct dma_buf *dmabuf, struct dma_fence *fence)
 {
@@ -851,15 +895,11 @@ static bool phys_wait_second(struct dma_buf *dmabuf, struct dma_fence *fence)
 static void phys_wait_unreachable(struct dma_buf *dmabuf,
 				  struct dma_fence *fence)
 {
-	unsigned long start = jiffies;
-	unsigned int seconds, said = 0;
+	struct phys_stall stall = { .start = jiffies };
 
 	while (!phys_wait_second(dmabuf, fence)) {
-		seconds = (jiffies - start) / HZ;
-		if (seconds >= 1 && seconds >= 2 * said) {
-			phys_report_stall(dmabuf, seconds);
-			said = seconds;
-		}
+		if (phys_stall_is_due(&stall))
+			phys_report_stall(dmabuf, fence, stall.said);
 	}
 
 	/* The last unmap may still be inside its critical section. */
@@ -948,8 +988,7 @@ static void phys_refill(struct dma_buf *dmabuf)
 	struct dma_buf_phys_attachment *importer;
 	struct dma_buf_attachment *attach;
 
-	dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_KERNEL, false,
-			      MAX_SCHEDULE_TIMEOUT);
+	phys_wait_resv(dmabuf, DMA_RESV_USAGE_KERNEL, false);
 	list_for_each_entry(attach, &dmabuf->attachments, node) {
 		importer = to_importer(attach);
 		if (importer)
@@ -1014,7 +1053,6 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_restore, "DMA_BUF");
 int dma_buf_phys_move(struct dma_buf *dmabuf)
 {
 	struct dma_buf_phys *phys = to_phys(dmabuf);
-	long ret;
 
 	dma_resv_assert_held(dmabuf->resv);
 	might_sleep();
@@ -1028,9 +1066,7 @@ int dma_buf_phys_move(struct dma_buf *dmabuf)
 
 	trace_dma_buf_phys_move(phys);
 	dma_buf_invalidate_mappings(dmabuf);
-	ret = dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP, true,
-				    MAX_SCHEDULE_TIMEOUT);
-	return ret < 0 ? ret : 0;
+	return phys_wait_resv(dmabuf, DMA_RESV_USAGE_BOOKKEEP, true);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_move, "DMA_BUF");
 
@@ -1043,7 +1079,8 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_move, "DMA_BUF");
  * importer knows more than anybody else, and a CPU view needs no path.
  *
  * Context: any.
- * Return: false if a map for DMA would be refused there.
+ * Return: false if there is no way for its DMA. If there is, a map may still be
+ * refused, for the device's DMA mask or the IOMMU's granule.
  */
 bool dma_buf_phys_peer_reaches(const struct dma_buf_phys_peer *peer,
 			       struct p2pdma_provider *provider)

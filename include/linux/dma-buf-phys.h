@@ -168,7 +168,6 @@ struct dma_buf_phys {
 	struct dma_buf *dmabuf;		/* immutable once exported */
 	u64 ino;			/* same; tells buffers apart in the log */
 	ktime_t since;			/* same; when it was exported */
-	struct list_head node;		/* under phys_buffers_lock */
 	wait_queue_head_t idle;		/* woken when @nr_maps becomes 0 */
 
 	/* The rest is written under dma_buf::resv. */
@@ -205,10 +204,12 @@ struct dma_buf_phys_attachment;
  *	&dma_buf.resv. The importer may access the memory until the fences it
  *	left in &dma_buf.resv signal, and unmaps in bounded time without help
  *	from user space; a pinned importer unmaps here. It may come before
- *	dma_buf_phys_importer_attach() has returned, and again while nothing is
- *	mapped. May be NULL for an importer that uses domain and CPU views only
- *	(the core ends those itself), or that cannot stop: it must pin before
- *	it maps, and exporters that may revoke refuse it.
+ *	dma_buf_phys_importer_attach() has returned, again while nothing is
+ *	mapped, and inside the importer's own map or pin, if the exporter moves
+ *	the memory for it: so no lock that it takes is held there. May be
+ *	NULL for an importer that uses domain and CPU views only (the core ends
+ *	those itself), or that cannot stop: it must pin before it maps, and
+ *	exporters that may revoke refuse it.
  */
 struct dma_buf_phys_importer_ops {
 	const char *name;

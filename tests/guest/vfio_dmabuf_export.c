@@ -353,6 +353,48 @@ TEST_F_TIMEOUT(export, io_bar, 60)
 	vfio_close(&dev);
 }
 
+/* Buffers that debugfs shows, or -1. */
+static int count_shown(void)
+{
+	FILE *file = fopen("/sys/kernel/debug/dma_buf_phys", "r");
+	char line[512];
+	int count = 0;
+
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file))
+		count += !strncmp(line, "buffer ", strlen("buffer "));
+	fclose(file);
+	return count;
+}
+
+/*
+ * Who has only the path open keeps the dma-buf, but not its file, whose memory
+ * becomes that of another one. Nobody may take that for a reference.
+ */
+TEST_F(export, path_outlives_file)
+{
+	struct vfio_region_dma_range range = { .length = PAGE };
+	int fd, path, others[16];
+	char name[32];
+	unsigned int i;
+
+	fd = vfio_export(&self->device.dev, BAR, &range, 1);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(1, count_shown());
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	path = open(name, O_PATH | O_CLOEXEC);
+	ASSERT_LE(0, path);
+	close(fd);
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		others[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	EXPECT_EQ(0, count_shown());
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		close(others[i]);
+	close(path);
+	EXPECT_EQ(0, count_shown());
+}
+
 #define CGROUP		"/sys/fs/cgroup"
 #define SMALL_CGROUP	CGROUP "/small"
 #define MEMORY_MAX	"33554432"
