@@ -13,6 +13,8 @@
   boot: own                             shares its boot with no other test
   icount: yes                           guest time counts instructions (bench)
   leak: yes                             memory leak scan after it (debug kernel)
+  judges: BUG: KCSAN                    lines of the kernel log (regular expression)
+                                        that it judges itself, see splat.py
   taint: L                              a flag that it sets by what it uses; with
                                         boot: own, so that it hides no other's
   root: debian                          runs in the root of a distribution
@@ -30,7 +32,8 @@ from .paths import ROOT
 
 DEFAULTS = {"summary": "", "flavour": "plain", "topology": "root", "tier": "check",
             "timeout": "60", "memory": "2G", "params": "", "boot": "", "icount": "", "leak": "",
-            "taint": "", "root": "", "libs": "", "shared": "", "needs": "", "selftest": ""}
+            "judges": "", "taint": "", "root": "", "libs": "", "shared": "", "needs": "",
+            "selftest": ""}
 LISTS = ("flavour", "topology", "libs", "needs", "selftest")
 ROOTS = ("", "debian")
 

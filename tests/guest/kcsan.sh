@@ -9,25 +9,21 @@
 # tier: long
 # timeout: 2400
 # params: kunit.enable=1 kunit.autorun=1 log_buf_len=16M
-# needs: tests/guest/stress.c
+# boot: own
+# judges: BUG: KCSAN:
+# needs: tests/guest/stress.c tests/guest/kunit_dma_buf_phys.sh tests/guest/kunit_dma_buf_phys_cpu.sh
 # shellcheck source=tests/lib/tap.sh
 . /lib/tap.sh
 
-ours='dma_buf_phys|phys_|to_phys|iopt_dmabuf|vfio_pci_dma_buf|vfio_pci_core_(reset|memory_ready|fill_phys|get_dmabuf)|umem_(dmabuf|dynamic|revocable|static)|ib_umem_dmabuf|rdma_dmabuf|rxe_(reg_user_mr_)?dmabuf|test_(importer|device|ibdev|dmabuf)|dbt_'
+ours='dma_buf_phys|phys_|to_phys|iopt_dmabuf|vfio_pci_dma_buf|vfio_pci_core_(reset|memory_ready|fill_phys|get_dmabuf)|umem_(dmabuf|dynamic|revocable|static)|ib_umem_dmabuf|rdma_dmabuf|rxe_(reg_user_mr_)?dmabuf|test_(importer|device|ibdev|dmabuf)|vram_|dbt_'
 
 echo on > /sys/kernel/debug/kcsan
 grep -q 'enabled: 1' /sys/kernel/debug/kcsan
 ok $? "KCSAN is on"
-for attribute in failslab fail_page_alloc; do
-	echo N > /sys/kernel/debug/$attribute/ignore-gfp-wait
-	echo 0 > /sys/kernel/debug/$attribute/verbose
+for test in kunit_dma_buf_phys kunit_dma_buf_phys_cpu; do
+	sh /needs/$test.sh > /tmp/kunit.out 2>&1
+	ok $? $test || grep -E '^ *not ok|^# |rror' /tmp/kunit.out | sed 's/^/# /'
 done
-for module in dma-buf-phys_kunit dma-buf-phys-cpu_kunit; do
-	modprobe $module
-	ok $? "$module"
-	modprobe -r $module
-done
-cat /sys/kernel/debug/kunit/*/results 2>/dev/null | grep -c '^ *not ok' | sed 's/^/# KUnit cases that failed: /'
 /needs/stress --seconds="${KCSAN_SECONDS:-600}" > /tmp/stress.log 2>&1
 ok $? "stress"
 sed 's/^/# /' /tmp/stress.log | tail -n 12
@@ -42,4 +38,8 @@ ok $? "no data race in code of the project"
 sed 's/^/# /' /sys/kernel/debug/kcsan
 grep -q 'setup_watchpoints: [1-9]' /sys/kernel/debug/kcsan
 ok $? "memory was watched"
+
+# The last report is out before this test ends, and nobody else has any.
+echo off > /sys/kernel/debug/kcsan
+sleep 2
 plan
