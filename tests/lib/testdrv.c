@@ -18,11 +18,25 @@
 
 #define BLOCK	4096
 
+static bool is_loaded(const char *module)
+{
+	char path[PATH_MAX], *c;
+
+	c = path + snprintf(path, sizeof(path), "/sys/module/");
+	snprintf(c, path + sizeof(path) - c, "%s", module);
+	for (; *c; c++)
+		*c = *c == '-' ? '_' : *c;
+	return !access(path, F_OK);
+}
+
+/* A child has what its parent's threads close meanwhile, so: only if need be. */
 static int load(const char *module)
 {
 	char command[64];
 	int status;
 
+	if (is_loaded(module))
+		return 0;
 	snprintf(command, sizeof(command), "modprobe %s", module);
 	status = system(command);
 	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -ENOPKG;
