@@ -33,8 +33,21 @@
  *    takes what is free and does not evict another. Who evicts for the sake of an
  *    object does so before it locks that (vram_make_room()).
  *  - Nobody waits for importers to unmap, but dma_buf_phys_revoke() does.
+ *  - Who finds an object on a list has no reference to it, and takes none: the
+ *    file may be freed already, because the release is that of the dentry, which
+ *    a file descriptor of O_PATH keeps. vram_device::objects_lock keeps what is on
+ *    the list from being released, and with it the dma-buf and its resv.
  *
- * Lock order: dma_buf::resv > vram_device::lock.
+ * Lock order:
+ *
+ *   vram_device::objects_lock > dma_buf::resv > vram_device::lock
+ *
+ * The release takes objects_lock, so it would not do to drop the last reference
+ * to a dma-buf under it; but fput() leaves the release to a context without locks.
+ * Callbacks of dma-buf-phys come with resv held, and cannot take objects_lock. A
+ * wait for importers and their fences is possible under it, as it is under resv: so
+ * it is not taken on the way to signalling a fence. For a copy that was started
+ * under it, wait when it is released, see vram_make_room().
  *
  * A file descriptor may outlive the device. remove() revokes every object, and
  * what is left after that is memory that belongs to nobody's device.
@@ -47,12 +60,12 @@
 #include <linux/dma-buf-phys.h>
 #include <linux/dma-fence.h>
 #include <linux/dma-resv.h>
-#include <linux/file.h>
 #include <linux/highmem.h>
 #include <linux/io.h>
 #include <linux/kref.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/pci-p2pdma.h>
 #include <linux/slab.h>
@@ -82,10 +95,12 @@ struct vram_device {
 	atomic64_t seqno;
 	u32 copy_ms;			/* any time, by READ_ONCE() */
 
-	spinlock_t lock;		/* protects the rest */
+	struct mutex objects_lock;	/* protects the next two */
 	bool gone;			/* no new objects */
 	struct list_head objects;	/* all that are not being released */
-	struct list_head lru;		/* of these, what is in video memory */
+
+	spinlock_t lock;		/* protects the rest */
+	struct list_head lru;		/* of @objects, what is in video memory */
 	unsigned long nr_free;		/* pages */
 	unsigned long nr_pages;		/* immutable */
 	unsigned long *used;		/* bit per page */
@@ -105,8 +120,8 @@ struct vram_object {
 	struct dma_buf *dmabuf;		/* immutable, as the next two */
 	struct vram_device *dev;
 	u32 flags;			/* set of DBV_* */
-	struct list_head node;		/* under vram_device::lock */
-	struct list_head lru;		/* same */
+	struct list_head node;		/* under vram_device::objects_lock */
+	struct list_head lru;		/* under vram_device::lock */
 
 	/* Under dma_buf::resv. */
 	struct vram_place *place;	/* NULL once the device is gone */
@@ -131,6 +146,7 @@ static void vram_device_free(struct kref *ref)
 {
 	struct vram_device *dev = container_of(ref, struct vram_device, ref);
 
+	mutex_destroy(&dev->objects_lock);
 	bitmap_free(dev->used);
 	kfree(dev);
 }
@@ -556,17 +572,27 @@ static int vram_prepare(struct dma_buf *dmabuf,
 	return ret == -ENOSPC && !(obj->flags & DBV_NO_RAM) ? 0 : ret;
 }
 
-/* The last reference is gone. No resv is needed any more, nor to be had. */
+static void vram_del(struct vram_object *obj)
+{
+	struct vram_device *dev = obj->dev;
+
+	guard(mutex)(&dev->objects_lock);
+	list_del(&obj->node);
+	guard(spinlock)(&dev->lock);
+	list_del(&obj->lru);
+}
+
+/*
+ * The last reference is gone. Once the object is on no list, nobody has its resv,
+ * and nobody calls the core for it.
+ */
 static void vram_release(struct dma_buf *dmabuf)
 {
 	struct vram_object *obj = to_vram_object(dmabuf);
 	struct vram_device *dev = obj->dev;
 
+	vram_del(obj);
 	dma_buf_phys_fini(&obj->phys);
-	spin_lock(&dev->lock);
-	list_del(&obj->node);
-	list_del(&obj->lru);
-	spin_unlock(&dev->lock);
 	if (obj->place)
 		vram_place_put(obj->place);
 	kfree(obj);
@@ -594,15 +620,6 @@ static const struct dma_buf_phys_ops vram_ops = {
 /*
  * Objects
  */
-
-static bool vram_add(struct vram_object *obj)
-{
-	struct vram_device *dev = obj->dev;
-
-	guard(spinlock)(&dev->lock);
-	list_add_tail(&obj->node, &dev->objects);
-	return !dev->gone;
-}
 
 static struct vram_object *vram_object_alloc(struct vram_device *dev,
 					     size_t size, u32 flags)
@@ -650,100 +667,113 @@ static void vram_lose(struct vram_object *obj)
 	dma_resv_unlock(obj->dmabuf->resv);
 }
 
-static struct dma_buf *vram_create(struct vram_device *dev, size_t size,
-				   u32 flags)
+/* Either remove() finds the object on the list, or it was here before. */
+static struct dma_buf *vram_export(struct vram_object *obj, size_t size)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
-	struct vram_object *obj;
+	struct vram_device *dev = obj->dev;
 	struct dma_buf *dmabuf;
+	int ret;
 
-	obj = vram_object_alloc(dev, size, flags);
-	if (IS_ERR(obj))
-		return ERR_CAST(obj);
+	ACQUIRE(mutex_intr, lock)(&dev->objects_lock);
+	ret = ACQUIRE_ERR(mutex_intr, &lock);
+	if (ret)
+		return ERR_PTR(ret);
+	if (dev->gone)
+		return ERR_PTR(-ENODEV);
 
 	info.ops = &vram_ops.ops;
 	info.size = size;
 	info.flags = O_RDWR | O_CLOEXEC;
 	info.priv = &obj->phys;
 	dmabuf = dma_buf_phys_export(&info);
-	if (IS_ERR(dmabuf)) {
-		vram_object_free(obj);
+	if (IS_ERR(dmabuf))
 		return dmabuf;
-	}
 
 	/* From here on the release does all that is needed. */
 	obj->dmabuf = dmabuf;
-	if (!vram_add(obj)) {
-		vram_lose(obj);
-		dma_buf_put(dmabuf);
-		return ERR_PTR(-ENODEV);
-	}
+	list_add_tail(&obj->node, &dev->objects);
+	return dmabuf;
+}
+
+static struct dma_buf *vram_create(struct vram_device *dev, size_t size,
+				   u32 flags)
+{
+	struct vram_object *obj;
+	struct dma_buf *dmabuf;
+
+	obj = vram_object_alloc(dev, size, flags);
+	if (IS_ERR(obj))
+		return ERR_CAST(obj);
+	dmabuf = vram_export(obj, size);
+	if (IS_ERR(dmabuf))
+		vram_object_free(obj);
 	return dmabuf;
 }
 
 /*
- * What is on a list may be on its way to release, which waits for the lock. The
- * file is there until then, and says by its count that it is too late.
- */
-static bool vram_get(struct vram_object *obj)
-{
-	lockdep_assert_held(&obj->dev->lock);
-
-	return file_ref_get(&obj->dmabuf->file->f_ref);
-}
-
-/* The next object of all, with a reference; gives back that to @prev. */
-static struct vram_object *vram_next(struct vram_device *dev,
-				     struct vram_object *prev)
-{
-	struct vram_object *obj;
-
-	spin_lock(&dev->lock);
-	obj = list_prepare_entry(prev, &dev->objects, node);
-	list_for_each_entry_continue(obj, &dev->objects, node)
-		if (vram_get(obj))
-			break;
-	spin_unlock(&dev->lock);
-
-	if (prev)
-		dma_buf_put(prev->dmabuf);
-	return list_entry_is_head(obj, &dev->objects, node) ? NULL : obj;
-}
-
-/*
- * The least recently used object, with a reference. It goes to the end of the
- * line, so that the next call has another one if this cannot be evicted.
+ * The least recently used object. It goes to the end of the line, so that the next
+ * call has another one if this cannot be evicted.
  */
 static struct vram_object *vram_next_victim(struct vram_device *dev)
 {
 	struct vram_object *obj;
 
+	lockdep_assert_held(&dev->objects_lock);
+
 	guard(spinlock)(&dev->lock);
-	list_for_each_entry(obj, &dev->lru, lru) {
-		if (!vram_get(obj))
-			continue;
+	obj = list_first_entry_or_null(&dev->lru, struct vram_object, lru);
+	if (obj)
 		list_move_tail(&obj->lru, &dev->lru);
-		return obj;
-	}
-	return NULL;
+	return obj;
 }
 
-/* Returns when the memory is free, unless an importer is late with its unmap. */
-static int vram_evict_and_wait(struct vram_object *obj)
+/* Evict an object. Its memory is free when the fence, if any, has signalled. */
+static int vram_evict_start(struct vram_object *obj, struct dma_fence **fence)
 {
 	struct dma_resv *resv = obj->dmabuf->resv;
-	long ret;
+	int ret;
 
 	ret = dma_resv_lock_interruptible(resv, NULL);
 	if (ret)
 		return ret;
 	ret = vram_evict(obj);
+	if (!ret)
+		ret = dma_resv_get_singleton(resv, DMA_RESV_USAGE_KERNEL,
+					     fence);
 	dma_resv_unlock(resv);
+	return ret;
+}
+
+/* -ENOSPC: there is no victim. */
+static int vram_evict_one(struct vram_device *dev, struct dma_fence **fence)
+{
+	struct vram_object *victim;
+	int ret;
+
+	ACQUIRE(mutex_intr, lock)(&dev->objects_lock);
+	ret = ACQUIRE_ERR(mutex_intr, &lock);
 	if (ret)
 		return ret;
-	ret = dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, true,
-				    MAX_SCHEDULE_TIMEOUT);
-	return ret < 0 ? ret : 0;
+	victim = vram_next_victim(dev);
+	return victim ? vram_evict_start(victim, fence) : -ENOSPC;
+}
+
+/*
+ * Returns when the memory is free, unless an importer is late with its unmap. The
+ * victim may be released during the wait, the fence not.
+ */
+static int vram_evict_and_wait(struct vram_device *dev)
+{
+	struct dma_fence *fence = NULL;
+	long ret;
+
+	ret = vram_evict_one(dev, &fence);
+	if (ret || !fence)
+		return ret;
+	ret = dma_fence_wait(fence, true);
+	dma_fence_put(fence);
+	return ret;
 }
 
 static size_t vram_count_victims(struct vram_device *dev)
@@ -759,7 +789,6 @@ static size_t vram_count_victims(struct vram_device *dev)
 static struct vram_place *vram_make_room(struct vram_device *dev, size_t size)
 {
 	size_t tries = vram_count_victims(dev);
-	struct vram_object *victim;
 	struct vram_place *place;
 	int ret;
 
@@ -767,11 +796,7 @@ static struct vram_place *vram_make_room(struct vram_device *dev, size_t size)
 		place = vram_place_in_vram(dev, size);
 		if (PTR_ERR_OR_ZERO(place) != -ENOSPC || !tries--)
 			return place;
-		victim = vram_next_victim(dev);
-		if (!victim)
-			return place;
-		ret = vram_evict_and_wait(victim);
-		dma_buf_put(victim->dmabuf);
+		ret = vram_evict_and_wait(dev);
 		/* Pinned, or lost: then it is another one's turn. */
 		if (ret && ret != -EBUSY && ret != -ENODEV)
 			return ERR_PTR(ret);
@@ -955,6 +980,7 @@ static struct vram_device *vram_device_alloc(struct pci_dev *pdev)
 	if (!dev)
 		return NULL;
 	kref_init(&dev->ref);
+	mutex_init(&dev->objects_lock);
 	spin_lock_init(&dev->lock);
 	INIT_LIST_HEAD(&dev->objects);
 	INIT_LIST_HEAD(&dev->lru);
@@ -1025,9 +1051,11 @@ err_put:
 static void vram_for_each(struct vram_device *dev,
 			  void (*act)(struct vram_object *obj))
 {
-	struct vram_object *obj = NULL;
+	struct vram_object *obj;
 
-	while ((obj = vram_next(dev, obj)))
+	lockdep_assert_held(&dev->objects_lock);
+
+	list_for_each_entry(obj, &dev->objects, node)
 		act(obj);
 }
 
@@ -1041,9 +1069,10 @@ static void vram_remove(struct pci_dev *pdev)
 	struct vram_device *dev = pci_get_drvdata(pdev);
 
 	misc_deregister(&dev->misc);
-	scoped_guard(spinlock, &dev->lock)
+	scoped_guard(mutex, &dev->objects_lock) {
 		dev->gone = true;
-	vram_for_each(dev, vram_lose);
+		vram_for_each(dev, vram_lose);
+	}
 	destroy_workqueue(dev->wq);
 	vram_device_put(dev);
 }
@@ -1064,12 +1093,18 @@ static void vram_restore_object(struct vram_object *obj)
  */
 static void vram_reset_prepare(struct pci_dev *pdev)
 {
-	vram_for_each(pci_get_drvdata(pdev), vram_suspend_object);
+	struct vram_device *dev = pci_get_drvdata(pdev);
+
+	guard(mutex)(&dev->objects_lock);
+	vram_for_each(dev, vram_suspend_object);
 }
 
 static void vram_reset_done(struct pci_dev *pdev)
 {
-	vram_for_each(pci_get_drvdata(pdev), vram_restore_object);
+	struct vram_device *dev = pci_get_drvdata(pdev);
+
+	guard(mutex)(&dev->objects_lock);
+	vram_for_each(dev, vram_restore_object);
 }
 
 static const struct pci_error_handlers vram_err_handlers = {
