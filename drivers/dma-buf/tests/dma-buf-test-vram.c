@@ -95,7 +95,8 @@ struct vram_device {
 	atomic64_t seqno;
 	u32 copy_ms;			/* any time, by READ_ONCE() */
 
-	struct mutex objects_lock;	/* protects the next two */
+	struct mutex objects_lock;	/* protects the next three */
+	unsigned long suspended;	/* set of enum dma_buf_phys_reason */
 	bool gone;			/* no new objects */
 	struct list_head objects;	/* all that are not being released */
 
@@ -636,7 +637,6 @@ static struct vram_object *vram_object_alloc(struct vram_device *dev,
 		return ERR_CAST(place);
 	}
 
-	dma_buf_phys_init(&obj->phys, 0);
 	kref_get(&dev->ref);
 	obj->dev = dev;
 	obj->flags = flags;
@@ -667,7 +667,10 @@ static void vram_lose(struct vram_object *obj)
 	dma_resv_unlock(obj->dmabuf->resv);
 }
 
-/* Either remove() finds the object on the list, or it was here before. */
+/*
+ * Either remove() finds the object on the list, or it was here before. The same
+ * goes for a reset, which a new object may be born into.
+ */
 static struct dma_buf *vram_export(struct vram_object *obj, size_t size)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
@@ -682,6 +685,7 @@ static struct dma_buf *vram_export(struct vram_object *obj, size_t size)
 	if (dev->gone)
 		return ERR_PTR(-ENODEV);
 
+	dma_buf_phys_init(&obj->phys, dev->suspended);
 	info.ops = &vram_ops.ops;
 	info.size = size;
 	info.flags = O_RDWR | O_CLOEXEC;
@@ -1096,6 +1100,7 @@ static void vram_reset_prepare(struct pci_dev *pdev)
 	struct vram_device *dev = pci_get_drvdata(pdev);
 
 	guard(mutex)(&dev->objects_lock);
+	dev->suspended = DMA_BUF_PHYS_RESET;
 	vram_for_each(dev, vram_suspend_object);
 }
 
@@ -1105,6 +1110,7 @@ static void vram_reset_done(struct pci_dev *pdev)
 
 	guard(mutex)(&dev->objects_lock);
 	vram_for_each(dev, vram_restore_object);
+	dev->suspended = 0;
 }
 
 static const struct pci_error_handlers vram_err_handlers = {
