@@ -1065,8 +1065,9 @@ static void vram_for_each(struct vram_device *dev,
 
 /*
  * Once this returns, nobody accesses the device, however many file descriptors
- * there still are. A copy that is under way comes to its end first: its fence is
- * one that revoke waits for.
+ * there still are. A copy that is under way comes to its end first: either its
+ * fence is one that revoke waits for, or its object is released already and the
+ * copy goes with the workqueue.
  */
 static void vram_remove(struct pci_dev *pdev)
 {
@@ -1099,9 +1100,13 @@ static void vram_reset_prepare(struct pci_dev *pdev)
 {
 	struct vram_device *dev = pci_get_drvdata(pdev);
 
-	guard(mutex)(&dev->objects_lock);
-	dev->suspended = DMA_BUF_PHYS_RESET;
-	vram_for_each(dev, vram_suspend_object);
+	scoped_guard(mutex, &dev->objects_lock) {
+		dev->suspended = DMA_BUF_PHYS_RESET;
+		vram_for_each(dev, vram_suspend_object);
+	}
+
+	/* Suspend waits for the copies of its object, but not of released ones. */
+	flush_workqueue(dev->wq);
 }
 
 static void vram_reset_done(struct pci_dev *pdev)
