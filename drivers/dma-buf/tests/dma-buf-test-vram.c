@@ -92,7 +92,6 @@ struct vram_device {
 	struct workqueue_struct *wq;	/* ordered: the copy engine */
 
 	u64 context;			/* immutable: of the copies' fences */
-	atomic64_t seqno;
 	u32 copy_ms;			/* any time, by READ_ONCE() */
 
 	struct mutex objects_lock;	/* protects the next three */
@@ -102,6 +101,7 @@ struct vram_device {
 
 	spinlock_t lock;		/* protects the rest */
 	struct list_head lru;		/* of @objects, what is in video memory */
+	u64 seqno;			/* of the last copy that was queued */
 	unsigned long nr_free;		/* pages */
 	unsigned long nr_pages;		/* immutable */
 	unsigned long *used;		/* bit per page */
@@ -404,16 +404,28 @@ static void vram_copy_free(struct vram_copy *copy)
 	kfree(copy);
 }
 
-/* Start the copy. Its fence is what importers wait for from now on. */
+/* Fences of one context signal in the order of their numbers, so queue in it. */
+static struct dma_fence *vram_copy_queue(struct vram_device *dev,
+					 struct vram_copy *copy)
+{
+	guard(spinlock)(&dev->lock);
+	dma_fence_init(&copy->fence, &vram_fence_ops, NULL, dev->context,
+		       ++dev->seqno);
+	dma_fence_get(&copy->fence);
+	queue_work(dev->wq, &copy->work);
+	return &copy->fence;
+}
+
+/*
+ * Start the copy, which belongs to the worker from then on. Its fence, which may
+ * have signalled already, is what importers wait for when resv is released.
+ */
 static void vram_copy_start(struct vram_object *obj, struct vram_copy *copy)
 {
-	struct vram_device *dev = obj->dev;
+	struct dma_fence *fence = vram_copy_queue(obj->dev, copy);
 
-	dma_fence_init(&copy->fence, &vram_fence_ops, NULL, dev->context,
-		       atomic64_inc_return(&dev->seqno));
-	dma_resv_add_fence(obj->dmabuf->resv, &copy->fence,
-			   DMA_RESV_USAGE_KERNEL);
-	queue_work(dev->wq, &copy->work);
+	dma_resv_add_fence(obj->dmabuf->resv, fence, DMA_RESV_USAGE_KERNEL);
+	dma_fence_put(fence);
 }
 
 /*
