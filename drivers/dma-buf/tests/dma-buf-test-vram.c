@@ -361,10 +361,11 @@ static void vram_copy_work(struct work_struct *work)
 
 	msleep(READ_ONCE(copy->to->dev->copy_ms));
 	vram_copy_all(copy);
+	/* Before the signal: who waits for it wants the memory. */
+	vram_place_put(copy->from);
 	dma_fence_signal(&copy->fence);
 	dma_fence_end_signalling(cookie);
 
-	vram_place_put(copy->from);
 	vram_place_put(copy->to);
 	dma_fence_put(&copy->fence);
 }
@@ -744,7 +745,10 @@ static struct vram_object *vram_next_victim(struct vram_device *dev)
 	return obj;
 }
 
-/* Evict an object. Its memory is free when the fence, if any, has signalled. */
+/*
+ * Evict an object. The copy lets go of the memory before it signals the fence, so
+ * if there is one, the memory is free after that.
+ */
 static int vram_evict_start(struct vram_object *obj, struct dma_fence **fence)
 {
 	struct dma_resv *resv = obj->dmabuf->resv;
