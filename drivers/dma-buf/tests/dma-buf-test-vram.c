@@ -64,10 +64,12 @@
 #include <linux/io.h>
 #include <linux/kref.h>
 #include <linux/miscdevice.h>
+#include <linux/memcontrol.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/pci-p2pdma.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
@@ -121,6 +123,7 @@ struct vram_object {
 	struct dma_buf *dmabuf;		/* immutable, as the next two */
 	struct vram_device *dev;
 	u32 flags;			/* set of DBV_* */
+	struct mem_cgroup *memcg;	/* immutable: charged for RAM */
 	struct list_head node;		/* under vram_device::objects_lock */
 	struct list_head lru;		/* under vram_device::lock */
 
@@ -488,11 +491,14 @@ err_put:
 	return ret;
 }
 
+/* Whoever needs the room, the RAM is the creator's. */
 static int vram_move_out(struct vram_object *obj)
 {
+	struct mem_cgroup *old = set_active_memcg(obj->memcg);
 	struct vram_place *to;
 
 	to = vram_place_in_ram(obj->dev, obj->dmabuf->size);
+	set_active_memcg(old);
 	return IS_ERR(to) ? PTR_ERR(to) : vram_move(obj, to);
 }
 
@@ -609,6 +615,7 @@ static void vram_release(struct dma_buf *dmabuf)
 	dma_buf_phys_fini(&obj->phys);
 	if (obj->place)
 		vram_place_put(obj->place);
+	mem_cgroup_put(obj->memcg);
 	kfree(obj);
 	vram_device_put(dev);
 }
@@ -653,6 +660,7 @@ static struct vram_object *vram_object_alloc(struct vram_device *dev,
 	kref_get(&dev->ref);
 	obj->dev = dev;
 	obj->flags = flags;
+	obj->memcg = get_mem_cgroup_from_mm(current->mm);
 	obj->place = place;
 	INIT_LIST_HEAD(&obj->node);
 	INIT_LIST_HEAD(&obj->lru);
@@ -664,6 +672,7 @@ static void vram_object_free(struct vram_object *obj)
 	struct vram_device *dev = obj->dev;
 
 	vram_place_put(obj->place);
+	mem_cgroup_put(obj->memcg);
 	kfree(obj);
 	vram_device_put(dev);
 }
