@@ -97,7 +97,9 @@ struct vram_device {
 	u32 copy_ms;			/* any time, by READ_ONCE() */
 
 	struct mutex objects_lock;	/* protects the next three */
-	unsigned long suspended;	/* set of enum dma_buf_phys_reason */
+	unsigned long suspended;	/* set of enum dma_buf_phys_reason; may be
+					 * read without the lock as a hint
+					 */
 	bool gone;			/* no new objects */
 	struct list_head objects;	/* all that are not being released */
 
@@ -832,16 +834,32 @@ static struct vram_place *vram_make_room(struct vram_device *dev, size_t size)
 	}
 }
 
-static bool vram_is_inside_unlocked(struct vram_object *obj)
+/* An errno if the object would not move now. */
+static int vram_may_move(const struct vram_object *obj)
 {
-	bool inside;
+	dma_resv_assert_held(obj->dmabuf->resv);
 
-	dma_resv_lock(obj->dmabuf->resv, NULL);
-	inside = vram_is_inside(obj);
-	if (inside)
+	if (!obj->place || READ_ONCE(obj->dev->suspended))
+		return -ENODEV;
+	return dma_buf_phys_nr_pins(obj->dmabuf) ? -EBUSY : 0;
+}
+
+/*
+ * Nobody has to go for an object that does not come: 1 if room is needed, 0 if the
+ * object is there already. vram_move() has the last word.
+ */
+static int vram_wants_room(struct vram_object *obj)
+{
+	struct dma_resv *resv = obj->dmabuf->resv;
+	int ret = 0;
+
+	dma_resv_lock(resv, NULL);
+	if (vram_is_inside(obj))
 		vram_touch(obj);
-	dma_resv_unlock(obj->dmabuf->resv);
-	return inside;
+	else
+		ret = vram_may_move(obj) ?: 1;
+	dma_resv_unlock(resv);
+	return ret;
 }
 
 /* The device is about to use the object. */
@@ -849,17 +867,17 @@ static int vram_bring(struct vram_object *obj)
 {
 	struct dma_resv *resv = obj->dmabuf->resv;
 	struct vram_place *to;
-	int ret = 0;
+	int ret;
 
-	if (vram_is_inside_unlocked(obj))
-		return 0;
+	ret = vram_wants_room(obj);
+	if (ret <= 0)
+		return ret;
 	to = vram_make_room(obj->dev, obj->dmabuf->size);
 	if (IS_ERR(to))
 		return PTR_ERR(to);
 
 	dma_resv_lock(resv, NULL);
-	if (!obj->place)
-		ret = -ENODEV;
+	ret = obj->place ? 0 : -ENODEV;
 	if (ret || vram_is_inside(obj))
 		vram_place_put(to);
 	else
@@ -1126,7 +1144,7 @@ static void vram_reset_prepare(struct pci_dev *pdev)
 	struct vram_device *dev = pci_get_drvdata(pdev);
 
 	scoped_guard(mutex, &dev->objects_lock) {
-		dev->suspended = DMA_BUF_PHYS_RESET;
+		WRITE_ONCE(dev->suspended, DMA_BUF_PHYS_RESET);
 		vram_for_each(dev, vram_suspend_object);
 	}
 
@@ -1140,7 +1158,7 @@ static void vram_reset_done(struct pci_dev *pdev)
 
 	guard(mutex)(&dev->objects_lock);
 	vram_for_each(dev, vram_restore_object);
-	dev->suspended = 0;
+	WRITE_ONCE(dev->suspended, 0);
 }
 
 static const struct pci_error_handlers vram_err_handlers = {
