@@ -32,6 +32,8 @@
  *  - One resv at a time. prepare() is called with the resv of one object, so it
  *    takes what is free and does not evict another. Who evicts for the sake of an
  *    object does so before it locks that (vram_make_room()).
+ *  - Who holds resv may wait in a move for what others still do with the memory,
+ *    so an ioctl takes it interruptibly.
  *  - Nobody waits for importers to unmap, but dma_buf_phys_revoke() does.
  *  - Who finds an object on a list has no reference to it, and takes none: the
  *    file may be freed already, because the release is that of the dentry, which
@@ -851,9 +853,11 @@ static int vram_may_move(const struct vram_object *obj)
 static int vram_wants_room(struct vram_object *obj)
 {
 	struct dma_resv *resv = obj->dmabuf->resv;
-	int ret = 0;
+	int ret;
 
-	dma_resv_lock(resv, NULL);
+	ret = dma_resv_lock_interruptible(resv, NULL);
+	if (ret)
+		return ret;
 	if (vram_is_inside(obj))
 		vram_touch(obj);
 	else
@@ -876,7 +880,11 @@ static int vram_bring(struct vram_object *obj)
 	if (IS_ERR(to))
 		return PTR_ERR(to);
 
-	dma_resv_lock(resv, NULL);
+	ret = dma_resv_lock_interruptible(resv, NULL);
+	if (ret) {
+		vram_place_put(to);
+		return ret;
+	}
 	ret = obj->place ? 0 : -ENODEV;
 	if (ret || vram_is_inside(obj))
 		vram_place_put(to);
@@ -915,7 +923,9 @@ static int vram_evict_unlocked(struct vram_object *obj)
 {
 	int ret;
 
-	dma_resv_lock(obj->dmabuf->resv, NULL);
+	ret = dma_resv_lock_interruptible(obj->dmabuf->resv, NULL);
+	if (ret)
+		return ret;
 	ret = vram_evict(obj);
 	dma_resv_unlock(obj->dmabuf->resv);
 	return ret;
@@ -924,10 +934,13 @@ static int vram_evict_unlocked(struct vram_object *obj)
 static int vram_query(struct vram_object *obj, void __user *user)
 {
 	struct dbv_query arg;
+	int ret;
 
 	if (copy_from_user(&arg, user, sizeof(arg)))
 		return -EFAULT;
-	dma_resv_lock(obj->dmabuf->resv, NULL);
+	ret = dma_resv_lock_interruptible(obj->dmabuf->resv, NULL);
+	if (ret)
+		return ret;
 	arg.where = !obj->place ? DBV_NOWHERE :
 		    vram_is_inside(obj) ? DBV_VRAM : DBV_RAM;
 	arg.offset = vram_is_inside(obj) ?
