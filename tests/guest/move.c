@@ -34,8 +34,8 @@
 #define IOVA		0x7000000000ULL
 #define CPU		(DBT_ATTACH_CLASS | DBT_ATTACH_CPU)
 
-FIXTURE(vram)
-{
+/* The exporter, an object of it, and importers */
+struct move {
 	int vram;
 	int edu;			/* importer with a DMA engine */
 	int cpu;			/* importer by CPU view, on the same device */
@@ -46,76 +46,85 @@ FIXTURE(vram)
 	__u8 got[SIZE];
 };
 
+FIXTURE(vram)
+{
+	struct move move;
+};
+
 FIXTURE_SETUP(vram)
 {
-	self->vram = vram_open(VRAM / 1024, self->name);
-	ASSERT_LE(0, self->vram);
-	self->edu = importer_open(0, self->edu_name);
-	ASSERT_LE(0, self->edu);
-	self->cpu = importer_reopen(self->edu_name);
-	ASSERT_LE(0, self->cpu);
-	self->dmabuf = vram_create(self->vram, SIZE, 0);
-	ASSERT_LE(0, self->dmabuf);
-	pattern(self->want, SIZE, 4711);
+	struct move *move = &self->move;
+
+	move->vram = vram_open(VRAM / 1024, move->name);
+	ASSERT_LE(0, move->vram);
+	move->edu = importer_open(0, move->edu_name);
+	ASSERT_LE(0, move->edu);
+	move->cpu = importer_reopen(move->edu_name);
+	ASSERT_LE(0, move->cpu);
+	move->dmabuf = vram_create(move->vram, SIZE, 0);
+	ASSERT_LE(0, move->dmabuf);
+	pattern(move->want, SIZE, 4711);
 }
 
 FIXTURE_TEARDOWN(vram)
 {
-	close(self->edu);
-	close(self->cpu);
-	close(self->dmabuf);
-	close(self->vram);
+	struct move *move = &self->move;
+
+	close(move->edu);
+	close(move->cpu);
+	close(move->dmabuf);
+	close(move->vram);
 	EXPECT_EQ(0, settle_dmabufs(0));
-	EXPECT_EQ(0, testdrv_release(self->edu_name));
-	EXPECT_EQ(0, testdrv_release(self->name));
+	EXPECT_EQ(0, testdrv_release(move->edu_name));
+	EXPECT_EQ(0, testdrv_release(move->name));
 }
 
 /* All bytes by the CPU view, which is made anew if the memory has moved. */
-static ssize_t by_cpu(FIXTURE_DATA(vram) *self, __u8 *data, bool write)
+static ssize_t by_cpu(struct move *move, __u8 *data, bool write)
 {
-	ssize_t done = write ? importer_write(self->cpu, 0, data, SIZE) :
-			       importer_read(self->cpu, 0, data, SIZE);
+	ssize_t done = write ? importer_write(move->cpu, 0, data, SIZE) :
+			       importer_read(move->cpu, 0, data, SIZE);
 	int err;
 
 	if (done != -ENODEV)
 		return done;
-	err = importer_remap(self->cpu);
+	err = importer_remap(move->cpu);
 	if (err)
 		return err;
-	return write ? importer_write(self->cpu, 0, data, SIZE) :
-		       importer_read(self->cpu, 0, data, SIZE);
+	return write ? importer_write(move->cpu, 0, data, SIZE) :
+		       importer_read(move->cpu, 0, data, SIZE);
 }
 
 /* Everything is as it was written, and it is at @where. */
-static int intact(FIXTURE_DATA(vram) *self, int where)
+static int intact(struct move *move, int where)
 {
-	ssize_t done = by_cpu(self, self->got, false);
+	ssize_t done = by_cpu(move, move->got, false);
 
 	if (done != (ssize_t)SIZE)
 		return done < 0 ? done : -EIO;
-	if (memcmp(self->want, self->got, SIZE))
+	if (memcmp(move->want, move->got, SIZE))
 		return -EILSEQ;
-	return vram_where(self->vram, self->dmabuf) == where ? 0 : -EXDEV;
+	return vram_where(move->vram, move->dmabuf) == where ? 0 : -EXDEV;
 }
 
 #define FILL()								\
 	do {								\
-		ASSERT_EQ(0, importer_attach(self->cpu, self->dmabuf, CPU, 0)); \
-		ASSERT_EQ(0, importer_map_all(self->cpu));		\
-		ASSERT_EQ((ssize_t)SIZE, by_cpu(self, self->want, true)); \
+		ASSERT_EQ(0, importer_attach(move->cpu, move->dmabuf, CPU, 0)); \
+		ASSERT_EQ(0, importer_map_all(move->cpu));		\
+		ASSERT_EQ((ssize_t)SIZE, by_cpu(move, move->want, true)); \
 	} while (0)
 
 /* The engine reads what is there, and writes something else. */
-static int by_engine(FIXTURE_DATA(vram) *self, __u32 seed)
+static int by_engine(struct move *move, __u32 seed)
 {
 	__u8 data[PART];
 
-	if (importer_read(self->edu, SEAM, data, PART) != PART)
+	if (importer_read(move->edu, SEAM, data, PART) != PART)
 		return -EIO;
-	if (memcmp(data, self->want + SEAM, PART))
+	if (memcmp(data, move->want + SEAM, PART))
 		return -EILSEQ;
-	pattern(self->want + SEAM, PART, seed);
-	if (importer_write(self->edu, SEAM, self->want + SEAM, PART) != PART)
+	pattern(move->want + SEAM, PART, seed);
+	if (importer_write(move->edu, SEAM, move->want + SEAM, PART) != PART)
 		return -EIO;
 	return 0;
 }
@@ -126,83 +135,89 @@ static int by_engine(FIXTURE_DATA(vram) *self, __u32 seed)
 
 TEST_F_TIMEOUT(vram, cpu_view_follows, LIMIT)
 {
+	struct move *move = &self->move;
 	struct dbv_query query;
 	struct bar bar;
 	unsigned int i;
 
 	FILL();
-	EXPECT_EQ(0, intact(self, DBV_RAM));
+	EXPECT_EQ(0, intact(move, DBV_RAM));
 	for (i = 0; i < 3; i++) {
-		ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
-		EXPECT_EQ(0, intact(self, DBV_VRAM));
-		ASSERT_EQ(0, vram_evict(self->vram, self->dmabuf));
-		EXPECT_EQ(0, intact(self, DBV_RAM));
+		ASSERT_EQ(0, vram_place(move->vram, move->dmabuf));
+		EXPECT_EQ(0, intact(move, DBV_VRAM));
+		ASSERT_EQ(0, vram_evict(move->vram, move->dmabuf));
+		EXPECT_EQ(0, intact(move, DBV_RAM));
 	}
-	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
-	ASSERT_EQ(0, vram_query(self->vram, self->dmabuf, &query));
+	ASSERT_EQ(0, vram_place(move->vram, move->dmabuf));
+	ASSERT_EQ(0, vram_query(move->vram, move->dmabuf, &query));
 	EXPECT_EQ(7, query.moves);
 	EXPECT_EQ(3, query.evictions);
 	EXPECT_EQ(0, query.pins);
 
 	/* And they really are in the BAR. */
-	EXPECT_EQ(0, intact(self, DBV_VRAM));
-	ASSERT_EQ(0, bar_open_sysfs(&bar, self->name, BAR, VRAM));
-	EXPECT_EQ(0, memcmp(bar.map + query.offset, self->want, SIZE));
+	EXPECT_EQ(0, intact(move, DBV_VRAM));
+	ASSERT_EQ(0, bar_open_sysfs(&bar, move->name, BAR, VRAM));
+	EXPECT_EQ(0, memcmp(bar.map + query.offset, move->want, SIZE));
 	bar_close(&bar);
 }
 
 /* What the device had mapped is gone, and comes back where the memory is. */
-static int engine_follows(FIXTURE_DATA(vram) *self, __u32 flags)
+static int engine_follows(struct move *move, __u32 flags)
 {
 	struct dbt_state state;
 	int err;
 
-	err = importer_attach(self->edu, self->dmabuf, flags, 0);
+	err = importer_attach(move->edu, move->dmabuf, flags, 0);
 	if (!err)
-		err = importer_map_all(self->edu);
+		err = importer_map_all(move->edu);
 	if (!err)
-		err = by_engine(self, 1);
+		err = by_engine(move, 1);
 	if (!err)
-		err = vram_place(self->vram, self->dmabuf);
+		err = vram_place(move->vram, move->dmabuf);
 	if (!err)
-		err = importer_state(self->edu, &state);
+		err = importer_state(move->edu, &state);
 	if (err)
 		return err;
 	if (state.len || state.invalidated != 1)
 		return -EBUSY;
-	if (importer_read(self->edu, SEAM, self->got, PART) != -ENODEV)
+	if (importer_read(move->edu, SEAM, move->got, PART) != -ENODEV)
 		return -EBADE;
-	err = importer_map_all(self->edu);
+	err = importer_map_all(move->edu);
 	if (!err)
-		err = by_engine(self, 2);
+		err = by_engine(move, 2);
 	if (!err)
-		err = intact(self, DBV_VRAM);
+		err = intact(move, DBV_VRAM);
 	if (!err)
-		err = vram_evict(self->vram, self->dmabuf);
+		err = vram_evict(move->vram, move->dmabuf);
 	if (!err)
-		err = importer_map_all(self->edu);
+		err = importer_map_all(move->edu);
 	if (!err)
-		err = by_engine(self, 3);
-	return err ? err : intact(self, DBV_RAM);
+		err = by_engine(move, 3);
+	return err ? err : intact(move, DBV_RAM);
 }
 
 TEST_F_TIMEOUT(vram, dma_view_follows, LIMIT)
 {
+	struct move *move = &self->move;
+
 	FILL();
-	EXPECT_EQ(0, engine_follows(self, DBT_ATTACH_CLASS));
+	EXPECT_EQ(0, engine_follows(move, DBT_ATTACH_CLASS));
 }
 
 TEST_F_TIMEOUT(vram, scatterlist_follows, LIMIT)
 {
+	struct move *move = &self->move;
+
 	FILL();
-	EXPECT_EQ(0, engine_follows(self, 0));
+	EXPECT_EQ(0, engine_follows(move, 0));
 }
 
 /* An MR on demand keeps its key; a pinned one keeps the memory in place. */
 TEST_F_TIMEOUT(vram, on_demand_mr_follows, LIMIT)
 {
+	struct move *move = &self->move;
 	struct uverbs_dmabuf arg = {
-		.fd = self->dmabuf, .length = SIZE, .iova = IOVA,
+		.fd = move->dmabuf, .length = SIZE, .iova = IOVA,
 		.access = ACCESS_LOCAL,
 	};
 	char name[PCI_NAME_LEN], ibname[IBDEV_NAME_LEN];
@@ -221,23 +236,23 @@ TEST_F_TIMEOUT(vram, on_demand_mr_follows, LIMIT)
 	ASSERT_EQ(0, uverbs_reg_dmabuf(&verbs, DOOR_REG_DMABUF_MR, &arg, &mr));
 
 	for (i = 0; i < 3; i++) {
-		pattern(self->want + SEAM, PART, 10 + i);
+		pattern(move->want + SEAM, PART, 10 + i);
 		EXPECT_EQ(PART, ibdev_write(ibdev, mr.lkey, IOVA + SEAM,
-					    self->want + SEAM, PART));
-		EXPECT_EQ(0, intact(self, i % 2 ? DBV_VRAM : DBV_RAM));
-		ASSERT_EQ(0, i % 2 ? vram_evict(self->vram, self->dmabuf) :
-				     vram_place(self->vram, self->dmabuf));
+					    move->want + SEAM, PART));
+		EXPECT_EQ(0, intact(move, i % 2 ? DBV_VRAM : DBV_RAM));
+		ASSERT_EQ(0, i % 2 ? vram_evict(move->vram, move->dmabuf) :
+				     vram_place(move->vram, move->dmabuf));
 		EXPECT_EQ(PART, ibdev_read(ibdev, mr.lkey, IOVA + SEAM,
-					   self->got, PART));
-		EXPECT_EQ(0, memcmp(self->got, self->want + SEAM, PART));
+					   move->got, PART));
+		EXPECT_EQ(0, memcmp(move->got, move->want + SEAM, PART));
 	}
 
 	ASSERT_EQ(0, ibdev_config(ibdev, DBT_IB_REVOCABLE, 0x1000));
 	ASSERT_EQ(0, uverbs_reg_dmabuf(&verbs, DOOR_REG_DMABUF_MR, &arg,
 				       &pinned));
-	EXPECT_EQ(-EBUSY, vram_evict(self->vram, self->dmabuf));
+	EXPECT_EQ(-EBUSY, vram_evict(move->vram, move->dmabuf));
 	EXPECT_EQ(0, uverbs_dereg(&verbs, &pinned));
-	EXPECT_EQ(0, vram_evict(self->vram, self->dmabuf));
+	EXPECT_EQ(0, vram_evict(move->vram, move->dmabuf));
 	uverbs_close(&verbs);
 	close(ibdev);
 	EXPECT_EQ(0, testdrv_release(name));
@@ -247,38 +262,42 @@ TEST_F_TIMEOUT(vram, on_demand_mr_follows, LIMIT)
  * Pins
  */
 
-static int pin_holds(FIXTURE_DATA(vram) *self, __u32 flags)
+static int pin_holds(struct move *move, __u32 flags)
 {
 	struct dbv_query query;
 	int err;
 
-	err = importer_attach(self->edu, self->dmabuf, flags | DBT_ATTACH_PIN, 0);
+	err = importer_attach(move->edu, move->dmabuf, flags | DBT_ATTACH_PIN, 0);
 	if (!err)
-		err = vram_query(self->vram, self->dmabuf, &query);
+		err = vram_query(move->vram, move->dmabuf, &query);
 	if (err)
 		return err;
 	if (query.pins != 1)
 		return -ENOLCK;
-	if (vram_evict(self->vram, self->dmabuf) != -EBUSY)
+	if (vram_evict(move->vram, move->dmabuf) != -EBUSY)
 		return -EBADE;
-	if (vram_where(self->vram, self->dmabuf) != DBV_VRAM)
+	if (vram_where(move->vram, move->dmabuf) != DBV_VRAM)
 		return -EXDEV;
-	err = importer_detach(self->edu);
-	return err ? err : vram_evict(self->vram, self->dmabuf);
+	err = importer_detach(move->edu);
+	return err ? err : vram_evict(move->vram, move->dmabuf);
 }
 
 TEST_F_TIMEOUT(vram, pin_of_the_class_holds, LIMIT)
 {
-	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
-	EXPECT_EQ(0, pin_holds(self, DBT_ATTACH_CLASS));
-	EXPECT_EQ(DBV_RAM, vram_where(self->vram, self->dmabuf));
+	struct move *move = &self->move;
+
+	ASSERT_EQ(0, vram_place(move->vram, move->dmabuf));
+	EXPECT_EQ(0, pin_holds(move, DBT_ATTACH_CLASS));
+	EXPECT_EQ(DBV_RAM, vram_where(move->vram, move->dmabuf));
 }
 
 TEST_F_TIMEOUT(vram, pin_of_an_old_importer_holds, LIMIT)
 {
-	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
-	EXPECT_EQ(0, pin_holds(self, 0));
-	EXPECT_EQ(DBV_RAM, vram_where(self->vram, self->dmabuf));
+	struct move *move = &self->move;
+
+	ASSERT_EQ(0, vram_place(move->vram, move->dmabuf));
+	EXPECT_EQ(0, pin_holds(move, 0));
+	EXPECT_EQ(DBV_RAM, vram_where(move->vram, move->dmabuf));
 }
 
 /*
@@ -297,42 +316,45 @@ static __u32 out_of_reach(void)
 /* It gets RAM. */
 TEST_F_TIMEOUT(vram, out_of_reach_gets_ram, LIMIT)
 {
+	struct move *move = &self->move;
+
 	FILL();
-	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
-	EXPECT_EQ(0, intact(self, DBV_VRAM));
-	ASSERT_EQ(0, importer_attach(self->edu, self->dmabuf,
+	ASSERT_EQ(0, vram_place(move->vram, move->dmabuf));
+	EXPECT_EQ(0, intact(move, DBV_VRAM));
+	ASSERT_EQ(0, importer_attach(move->edu, move->dmabuf,
 				     out_of_reach(), 0));
-	ASSERT_EQ(0, importer_map_all(self->edu));
-	EXPECT_EQ(0, by_engine(self, 5));
-	EXPECT_EQ(0, intact(self, DBV_RAM));
+	ASSERT_EQ(0, importer_map_all(move->edu));
+	EXPECT_EQ(0, by_engine(move, 5));
+	EXPECT_EQ(0, intact(move, DBV_RAM));
 
 	/* Once more: it mapped, so it can map again. */
-	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
-	ASSERT_EQ(0, importer_map_all(self->edu));
-	EXPECT_EQ(0, by_engine(self, 6));
-	EXPECT_EQ(0, intact(self, DBV_RAM));
+	ASSERT_EQ(0, vram_place(move->vram, move->dmabuf));
+	ASSERT_EQ(0, importer_map_all(move->edu));
+	EXPECT_EQ(0, by_engine(move, 6));
+	EXPECT_EQ(0, intact(move, DBV_RAM));
 }
 
 TEST_F_TIMEOUT(vram, out_of_reach_is_refused, LIMIT)
 {
-	int stay = vram_create(self->vram, SIZE, DBV_STAY);
-	int no_ram = vram_create(self->vram, SIZE, DBV_NO_RAM);
+	struct move *move = &self->move;
+	int stay = vram_create(move->vram, SIZE, DBV_STAY);
+	int no_ram = vram_create(move->vram, SIZE, DBV_NO_RAM);
 
-	ASSERT_EQ(0, vram_place(self->vram, stay));
-	ASSERT_EQ(0, importer_attach(self->edu, stay, out_of_reach(), 0));
-	EXPECT_EQ(-EOPNOTSUPP, importer_map_all(self->edu));
-	ASSERT_EQ(0, vram_evict(self->vram, stay));
-	EXPECT_EQ(0, importer_map_all(self->edu));
-	ASSERT_EQ(0, importer_detach(self->edu));
+	ASSERT_EQ(0, vram_place(move->vram, stay));
+	ASSERT_EQ(0, importer_attach(move->edu, stay, out_of_reach(), 0));
+	EXPECT_EQ(-EOPNOTSUPP, importer_map_all(move->edu));
+	ASSERT_EQ(0, vram_evict(move->vram, stay));
+	EXPECT_EQ(0, importer_map_all(move->edu));
+	ASSERT_EQ(0, importer_detach(move->edu));
 
-	EXPECT_EQ(-EOPNOTSUPP, importer_attach(self->edu, no_ram,
+	EXPECT_EQ(-EOPNOTSUPP, importer_attach(move->edu, no_ram,
 					       out_of_reach(), 0));
 	if (out_of_reach() != DBT_ATTACH_NO_PEER2PEER)
 		goto out_close;
-	EXPECT_EQ(0, importer_attach(self->edu, no_ram, 0, 0));
-	EXPECT_EQ(0, importer_map_all(self->edu));
-	EXPECT_EQ(DBV_VRAM, vram_where(self->vram, no_ram));
-	EXPECT_EQ(0, importer_detach(self->edu));
+	EXPECT_EQ(0, importer_attach(move->edu, no_ram, 0, 0));
+	EXPECT_EQ(0, importer_map_all(move->edu));
+	EXPECT_EQ(DBV_VRAM, vram_where(move->vram, no_ram));
+	EXPECT_EQ(0, importer_detach(move->edu));
 out_close:
 	close(stay);
 	close(no_ram);
@@ -341,28 +363,29 @@ out_close:
 /* With video memory full, one importer makes do with RAM, the other does not. */
 TEST_F_TIMEOUT(vram, full, LIMIT)
 {
-	int fetch = vram_create(self->vram, SIZE, DBV_FETCH);
-	int no_ram = vram_create(self->vram, SIZE, DBV_NO_RAM);
-	int big = vram_create(self->vram, VRAM, 0);
-	int huge = vram_create(self->vram, VRAM + SIZE, 0);
+	struct move *move = &self->move;
+	int fetch = vram_create(move->vram, SIZE, DBV_FETCH);
+	int no_ram = vram_create(move->vram, SIZE, DBV_NO_RAM);
+	int big = vram_create(move->vram, VRAM, 0);
+	int huge = vram_create(move->vram, VRAM + SIZE, 0);
 
-	EXPECT_EQ(-ENOSPC, vram_place(self->vram, huge));
-	ASSERT_EQ(0, vram_place(self->vram, big));
-	ASSERT_EQ(0, importer_attach(self->edu, fetch, 0, 0));
-	EXPECT_EQ(0, importer_map_all(self->edu));
-	EXPECT_EQ(DBV_RAM, vram_where(self->vram, fetch));
-	ASSERT_EQ(0, importer_attach(self->cpu, no_ram, CPU, 0));
-	EXPECT_EQ(-ENOSPC, importer_map_all(self->cpu));
+	EXPECT_EQ(-ENOSPC, vram_place(move->vram, huge));
+	ASSERT_EQ(0, vram_place(move->vram, big));
+	ASSERT_EQ(0, importer_attach(move->edu, fetch, 0, 0));
+	EXPECT_EQ(0, importer_map_all(move->edu));
+	EXPECT_EQ(DBV_RAM, vram_where(move->vram, fetch));
+	ASSERT_EQ(0, importer_attach(move->cpu, no_ram, CPU, 0));
+	EXPECT_EQ(-ENOSPC, importer_map_all(move->cpu));
 
 	close(big);
 	ASSERT_EQ(4, settle_dmabufs(4));
-	ASSERT_EQ(0, importer_unmap(self->edu));
-	EXPECT_EQ(0, importer_map_all(self->edu));
-	EXPECT_EQ(DBV_VRAM, vram_where(self->vram, fetch));
-	EXPECT_EQ(0, importer_map_all(self->cpu));
-	EXPECT_EQ(DBV_VRAM, vram_where(self->vram, no_ram));
-	EXPECT_EQ(0, importer_detach(self->edu));
-	EXPECT_EQ(0, importer_detach(self->cpu));
+	ASSERT_EQ(0, importer_unmap(move->edu));
+	EXPECT_EQ(0, importer_map_all(move->edu));
+	EXPECT_EQ(DBV_VRAM, vram_where(move->vram, fetch));
+	EXPECT_EQ(0, importer_map_all(move->cpu));
+	EXPECT_EQ(DBV_VRAM, vram_where(move->vram, no_ram));
+	EXPECT_EQ(0, importer_detach(move->edu));
+	EXPECT_EQ(0, importer_detach(move->cpu));
 	close(huge);
 	close(fetch);
 	close(no_ram);
@@ -371,26 +394,27 @@ TEST_F_TIMEOUT(vram, full, LIMIT)
 /* Who was used longest ago makes room, unless it is pinned. */
 TEST_F_TIMEOUT(vram, least_recently_used, LIMIT)
 {
+	struct move *move = &self->move;
 	int obj[6];
 	unsigned int i;
 
 	for (i = 0; i < 6; i++) {
-		obj[i] = vram_create(self->vram, SIZE, 0);
+		obj[i] = vram_create(move->vram, SIZE, 0);
 		ASSERT_LE(0, obj[i]);
 	}
 	for (i = 0; i < 4; i++)
-		ASSERT_EQ(0, vram_place(self->vram, obj[i]));
-	ASSERT_EQ(0, vram_place(self->vram, obj[0]));
-	ASSERT_EQ(0, vram_place(self->vram, obj[4]));
-	EXPECT_EQ(DBV_RAM, vram_where(self->vram, obj[1]));
-	EXPECT_EQ(DBV_VRAM, vram_where(self->vram, obj[0]));
+		ASSERT_EQ(0, vram_place(move->vram, obj[i]));
+	ASSERT_EQ(0, vram_place(move->vram, obj[0]));
+	ASSERT_EQ(0, vram_place(move->vram, obj[4]));
+	EXPECT_EQ(DBV_RAM, vram_where(move->vram, obj[1]));
+	EXPECT_EQ(DBV_VRAM, vram_where(move->vram, obj[0]));
 
-	ASSERT_EQ(0, importer_attach(self->edu, obj[2], DBT_ATTACH_PIN, 0));
-	ASSERT_EQ(0, vram_place(self->vram, obj[5]));
-	EXPECT_EQ(DBV_VRAM, vram_where(self->vram, obj[2]));
-	EXPECT_EQ(DBV_RAM, vram_where(self->vram, obj[3]));
-	EXPECT_EQ(DBV_VRAM, vram_where(self->vram, obj[0]));
-	EXPECT_EQ(0, importer_detach(self->edu));
+	ASSERT_EQ(0, importer_attach(move->edu, obj[2], DBT_ATTACH_PIN, 0));
+	ASSERT_EQ(0, vram_place(move->vram, obj[5]));
+	EXPECT_EQ(DBV_VRAM, vram_where(move->vram, obj[2]));
+	EXPECT_EQ(DBV_RAM, vram_where(move->vram, obj[3]));
+	EXPECT_EQ(DBV_VRAM, vram_where(move->vram, obj[0]));
+	EXPECT_EQ(0, importer_detach(move->edu));
 	for (i = 0; i < 6; i++)
 		close(obj[i]);
 }
@@ -402,39 +426,41 @@ TEST_F_TIMEOUT(vram, least_recently_used, LIMIT)
 /* A map waits for the copy, and finds all of it. */
 TEST_F_TIMEOUT(vram, slow_copy_holds_map_back, LIMIT)
 {
+	struct move *move = &self->move;
 	__u64 begin;
 
 	FILL();
-	ASSERT_EQ(0, importer_attach(self->edu, self->dmabuf, DBT_ATTACH_CLASS,
+	ASSERT_EQ(0, importer_attach(move->edu, move->dmabuf, DBT_ATTACH_CLASS,
 				     0));
-	ASSERT_EQ(0, vram_copy_ms(self->vram, SLOW_MS));
+	ASSERT_EQ(0, vram_copy_ms(move->vram, SLOW_MS));
 	begin = now_ms();
-	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
+	ASSERT_EQ(0, vram_place(move->vram, move->dmabuf));
 	EXPECT_GT(SLOW_MS / 2, now_ms() - begin);
-	ASSERT_EQ(0, importer_map_all(self->edu));
+	ASSERT_EQ(0, importer_map_all(move->edu));
 	EXPECT_LE(SLOW_MS, now_ms() - begin);
-	EXPECT_EQ(0, by_engine(self, 7));
-	EXPECT_EQ(0, intact(self, DBV_VRAM));
+	EXPECT_EQ(0, by_engine(move, 7));
+	EXPECT_EQ(0, intact(move, DBV_VRAM));
 }
 
 /* A move does not wait for unmap. */
 TEST_F_TIMEOUT(vram, late_unmap_keeps_the_old_place, LIMIT)
 {
+	struct move *move = &self->move;
 	struct dbt_state state;
-	int other = vram_create(self->vram, VRAM, 0);
+	int other = vram_create(move->vram, VRAM, 0);
 
-	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
-	ASSERT_EQ(0, importer_attach(self->edu, self->dmabuf, DBT_ATTACH_CLASS,
+	ASSERT_EQ(0, vram_place(move->vram, move->dmabuf));
+	ASSERT_EQ(0, importer_attach(move->edu, move->dmabuf, DBT_ATTACH_CLASS,
 				     3 * SLOW_MS));
-	ASSERT_EQ(0, importer_map_all(self->edu));
-	ASSERT_EQ(0, vram_evict(self->vram, self->dmabuf));
-	ASSERT_EQ(0, importer_state(self->edu, &state));
+	ASSERT_EQ(0, importer_map_all(move->edu));
+	ASSERT_EQ(0, vram_evict(move->vram, move->dmabuf));
+	ASSERT_EQ(0, importer_state(move->edu, &state));
 	EXPECT_EQ(SIZE, state.len);
 
 	/* Its memory is nobody else's until it is unmapped. */
-	EXPECT_EQ(-ENOSPC, vram_place(self->vram, other));
+	EXPECT_EQ(-ENOSPC, vram_place(move->vram, other));
 	usleep(4 * SLOW_MS * 1000);
-	EXPECT_EQ(0, vram_place(self->vram, other));
+	EXPECT_EQ(0, vram_place(move->vram, other));
 	close(other);
 }
 
@@ -444,52 +470,57 @@ TEST_F_TIMEOUT(vram, late_unmap_keeps_the_old_place, LIMIT)
 
 TEST_F_TIMEOUT(vram, reset_under_everything, LIMIT)
 {
+	struct move *move = &self->move;
+
 	FILL();
-	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
-	ASSERT_EQ(0, importer_attach(self->edu, self->dmabuf, DBT_ATTACH_CLASS,
+	ASSERT_EQ(0, vram_place(move->vram, move->dmabuf));
+	ASSERT_EQ(0, importer_attach(move->edu, move->dmabuf, DBT_ATTACH_CLASS,
 				     0));
-	ASSERT_EQ(0, importer_map_all(self->edu));
-	ASSERT_EQ(0, pci_sysfs_reset(self->name));
-	EXPECT_EQ(-ENODEV, importer_read(self->edu, 0, self->got, PART));
-	ASSERT_EQ(0, importer_map_all(self->edu));
-	EXPECT_EQ(0, by_engine(self, 8));
-	EXPECT_EQ(0, intact(self, DBV_VRAM));
+	ASSERT_EQ(0, importer_map_all(move->edu));
+	ASSERT_EQ(0, pci_sysfs_reset(move->name));
+	EXPECT_EQ(-ENODEV, importer_read(move->edu, 0, move->got, PART));
+	ASSERT_EQ(0, importer_map_all(move->edu));
+	EXPECT_EQ(0, by_engine(move, 8));
+	EXPECT_EQ(0, intact(move, DBV_VRAM));
 }
 
 TEST_F_TIMEOUT(vram, unbind_under_everything, LIMIT)
 {
+	struct move *move = &self->move;
 	struct dbt_state state;
 
 	FILL();
-	ASSERT_EQ(0, vram_place(self->vram, self->dmabuf));
-	EXPECT_EQ(0, intact(self, DBV_VRAM));
-	ASSERT_EQ(0, importer_attach(self->edu, self->dmabuf, 0, 0));
-	ASSERT_EQ(0, importer_map_all(self->edu));
-	ASSERT_EQ(0, vram_copy_ms(self->vram, SLOW_MS));
-	ASSERT_EQ(0, vram_evict(self->vram, self->dmabuf));
+	ASSERT_EQ(0, vram_place(move->vram, move->dmabuf));
+	EXPECT_EQ(0, intact(move, DBV_VRAM));
+	ASSERT_EQ(0, importer_attach(move->edu, move->dmabuf, 0, 0));
+	ASSERT_EQ(0, importer_map_all(move->edu));
+	ASSERT_EQ(0, vram_copy_ms(move->vram, SLOW_MS));
+	ASSERT_EQ(0, vram_evict(move->vram, move->dmabuf));
 
-	ASSERT_EQ(0, testdrv_release(self->name));
-	ASSERT_EQ(0, importer_state(self->edu, &state));
+	ASSERT_EQ(0, testdrv_release(move->name));
+	ASSERT_EQ(0, importer_state(move->edu, &state));
 	EXPECT_EQ(0, state.len);
-	EXPECT_EQ(DBV_NOWHERE, vram_where(self->vram, self->dmabuf));
-	EXPECT_EQ(-ENODEV, by_cpu(self, self->got, false));
-	EXPECT_EQ(-ENODEV, importer_map_all(self->edu));
-	EXPECT_EQ(-ENODEV, vram_place(self->vram, self->dmabuf));
-	EXPECT_EQ(-ENODEV, vram_evict(self->vram, self->dmabuf));
-	EXPECT_EQ(-ENODEV, vram_create(self->vram, SIZE, 0));
-	close(self->vram);
-	self->vram = vram_open(VRAM / 1024, self->name);
-	EXPECT_LE(0, self->vram);
+	EXPECT_EQ(DBV_NOWHERE, vram_where(move->vram, move->dmabuf));
+	EXPECT_EQ(-ENODEV, by_cpu(move, move->got, false));
+	EXPECT_EQ(-ENODEV, importer_map_all(move->edu));
+	EXPECT_EQ(-ENODEV, vram_place(move->vram, move->dmabuf));
+	EXPECT_EQ(-ENODEV, vram_evict(move->vram, move->dmabuf));
+	EXPECT_EQ(-ENODEV, vram_create(move->vram, SIZE, 0));
+	close(move->vram);
+	move->vram = vram_open(VRAM / 1024, move->name);
+	EXPECT_LE(0, move->vram);
 }
 
 TEST_F_TIMEOUT(vram, bad_input, LIMIT)
 {
-	EXPECT_EQ(-EINVAL, vram_create(self->vram, 0, 0));
-	EXPECT_EQ(-EINVAL, vram_create(self->vram, SIZE + 1, 0));
-	EXPECT_EQ(-EINVAL, vram_create(self->vram, 1ULL << 40, 0));
-	EXPECT_EQ(-EINVAL, vram_create(self->vram, SIZE, 0x80));
-	EXPECT_EQ(-EBADF, vram_place(self->vram, -1));
-	EXPECT_EQ(-EINVAL, vram_place(self->vram, self->vram));
+	struct move *move = &self->move;
+
+	EXPECT_EQ(-EINVAL, vram_create(move->vram, 0, 0));
+	EXPECT_EQ(-EINVAL, vram_create(move->vram, SIZE + 1, 0));
+	EXPECT_EQ(-EINVAL, vram_create(move->vram, 1ULL << 40, 0));
+	EXPECT_EQ(-EINVAL, vram_create(move->vram, SIZE, 0x80));
+	EXPECT_EQ(-EBADF, vram_place(move->vram, -1));
+	EXPECT_EQ(-EINVAL, vram_place(move->vram, move->vram));
 }
 
 TEST_HARNESS_MAIN

@@ -293,7 +293,7 @@ int vram_open(__u32 kb, char name[PCI_NAME_LEN])
 		err = load("dma-buf-test-vram");
 	if (!err)
 		err = pci_write_file("/sys/module/dma_buf_test_vram/parameters/vram_kb",
-				 text);
+				     text);
 	if (!err)
 		err = bind(name, "dma-buf-test-vram");
 	if (err)
