@@ -12,6 +12,7 @@
  * timeout: 200
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -419,6 +420,35 @@ TEST_F_TIMEOUT(vram, least_recently_used, LIMIT)
 		close(obj[i]);
 }
 
+/* Evicted memory is free when the wait for it ends. */
+TEST_F_TIMEOUT(vram, in_a_row, LIMIT)
+{
+	struct move *move = &self->move;
+	int big[2] = { vram_create(move->vram, VRAM, 0),
+		       vram_create(move->vram, VRAM, 0) };
+	unsigned int i;
+
+	for (i = 0; i < 40; i++)
+		ASSERT_EQ(0, vram_place(move->vram, big[i % 2]));
+	close(big[0]);
+	close(big[1]);
+}
+
+/* Nobody makes room for what does not come. */
+TEST_F_TIMEOUT(vram, not_for_the_pinned, LIMIT)
+{
+	struct move *move = &self->move;
+	int big = vram_create(move->vram, VRAM, 0);
+
+	ASSERT_EQ(0, vram_place(move->vram, big));
+	ASSERT_EQ(0, importer_attach(move->edu, move->dmabuf,
+				     DBT_ATTACH_CLASS | DBT_ATTACH_PIN, 0));
+	EXPECT_EQ(-EBUSY, vram_place(move->vram, move->dmabuf));
+	EXPECT_EQ(DBV_VRAM, vram_where(move->vram, big));
+	EXPECT_EQ(0, importer_detach(move->edu));
+	close(big);
+}
+
 /*
  * Time
  */
@@ -509,6 +539,33 @@ TEST_F_TIMEOUT(vram, unbind_under_everything, LIMIT)
 	close(move->vram);
 	move->vram = vram_open(VRAM / 1024, move->name);
 	EXPECT_LE(0, move->vram);
+}
+
+/* The file is gone, but an fd of O_PATH keeps the object. */
+TEST_F_TIMEOUT(vram, without_a_file, LIMIT)
+{
+	struct move *move = &self->move;
+	int big = vram_create(move->vram, VRAM, 0);
+	char path[32];
+	int keep;
+
+	ASSERT_EQ(0, vram_place(move->vram, move->dmabuf));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", move->dmabuf);
+	keep = open(path, O_PATH | O_CLOEXEC);
+	ASSERT_LE(0, keep);
+	close(move->dmabuf);
+
+	/* It makes room as any other, and sees the device go. */
+	EXPECT_EQ(0, vram_place(move->vram, big));
+	EXPECT_EQ(0, pci_sysfs_reset(move->name));
+	EXPECT_EQ(0, testdrv_release(move->name));
+	close(keep);
+	close(big);
+	close(move->vram);
+	move->vram = vram_open(VRAM / 1024, move->name);
+	ASSERT_LE(0, move->vram);
+	move->dmabuf = vram_create(move->vram, SIZE, 0);
+	ASSERT_LE(0, move->dmabuf);
 }
 
 TEST_F_TIMEOUT(vram, bad_input, LIMIT)
