@@ -44,6 +44,7 @@
 #define IOVA		0x100000000ULL
 #define MR_IOVA		0x7e0000000000ULL
 #define NOTHING_MS	100
+#define ERROR_MS	20
 #define MANY		300
 
 #define ACCESS	(RDMA_ALL | IBV_ACCESS_MW_BIND | IBV_ACCESS_FLUSH_GLOBAL)
@@ -300,6 +301,9 @@ static struct outcome run(struct two *two, const struct op *op, __u32 key)
 		rdma_qp_receive(to, to->host->key, 0, 64 + RDMA_GRH);
 	outcome.sent = rdma_do(from, op_wr(two, op, key));
 	outcome.received = rdma_try_recv(to, NOTHING_MS);
+	/* A QP gets into its error state after the completion that tells why. */
+	if (outcome.sent || outcome.received > 0)
+		usleep(ERROR_MS * 1000);
 	outcome.sender = rdma_state(from);
 	outcome.receiver = rdma_state(to);
 	rdma_qps_destroy(&qa, &qb);
@@ -577,11 +581,16 @@ static void transfer_start(struct two *two, struct transfer *transfer)
 			 MR_IOVA + PAGE, FLOOD);
 }
 
-/* The status of RC is right, and UC has gone on. */
+/* The status of RC is right, and UC has gone on, for which it gets its time. */
 static int transfer_result(struct transfer *transfer, enum ibv_wc_status want)
 {
-	struct rdma_flood flood = rdma_flood_stop(&transfer->rc_b);
+	const __u64 limit = now_ms() + 10000;
+	struct rdma_flood flood;
 
+	while (rdma_flood_look(&transfer->rc_b).uc_after < 2 &&
+	       now_ms() < limit)
+		usleep(1000);
+	flood = rdma_flood_stop(&transfer->rc_b);
 	if (flood.status == want && flood.state == IBV_QPS_ERR && flood.rc &&
 	    flood.uc_after > 1)
 		return 0;
