@@ -202,9 +202,10 @@ TEST_F_TIMEOUT(tool, list_of_many_ranges, LIMIT)
 			.offset = 2 * i * PAGE, .length = PAGE,
 		};
 	fd = scene_export(&self->scene, (struct layout){ many, NR_MANY });
-	EXPECT_TRUE(LISTED("len(all) == 2 and all[1]['nr_ranges'] == 40",
-			   "len(all[1]['ranges']) == 32",
-			   "all[1]['ranges'][31]['offset'] == 62 * 4096"));
+	/* The order of buffers is nobody's promise. */
+	EXPECT_TRUE(LISTED("sorted(b['nr_ranges'] for b in all)[1:] == [40]",
+			   "max(len(b['ranges']) for b in all) == 32",
+			   "62 * 4096 in [b['ranges'][-1]['offset'] for b in all]"));
 	EXPECT_EQ(0, system("/needs/dma-buf-phys list | grep -q 'and 8 ranges more'"));
 	close(fd);
 }
