@@ -7,6 +7,7 @@
  *   dma-buf-phys-dma.c		DMA view, and the scatterlist for old importers
  *   dma-buf-phys-domain.c	domain view
  *   dma-buf-phys-cpu.c		CPU view
+ *   dma-buf-phys-mmap.c	user space maps the buffer
  *   dma-buf-phys-debugfs.c	what there is, for people and tools
  */
 #ifndef _DMA_BUF_PHYS_INTERNAL_H
@@ -142,6 +143,15 @@ static inline void phys_domain_unmap_all(struct dma_buf_phys_attachment *attach)
 
 static inline void
 phys_domain_refill_all(struct dma_buf_phys_attachment *attach)
+{
+}
+#endif
+
+/* dma-buf-phys-mmap.c */
+#ifdef CONFIG_MMU
+void phys_mmap_zap(struct dma_buf *dmabuf);
+#else
+static inline void phys_mmap_zap(struct dma_buf *dmabuf)
 {
 }
 #endif

@@ -94,6 +94,21 @@
  *   resv. If CPU 1 is first, CPU 0 sees a dead view and answers -ENODEV.
  *   Required outcome: nobody accesses what is being unmapped.
  *
+ * Fault of a process that has the buffer mapped, against suspend, revoke and move.
+ *
+ *   CPU 0: page fault			CPU 1: exporter
+ *
+ *   phys_vm_huge_fault()		dma_buf_phys_suspend()
+ *     // mmap_lock held		  dma_resv_lock()
+ *     dma_resv_lock()			  suspended |= reason
+ *     get_ranges(): -ENODEV: SIGBUS	  phys_mmap_zap()
+ *     insert the page			  dma_resv_unlock()
+ *     dma_resv_unlock()
+ *
+ *   If CPU 0 is first, CPU 1 takes the page out again; if CPU 1 is first, CPU 0
+ *   sees the state, or the new ranges. Required outcome: when CPU 1 returns no
+ *   process reaches the memory; after a move, none reaches the old place.
+ *
  * Attach and detach against all of the above.
  *
  *   CPU 0: importer			CPU 1: exporter
@@ -136,6 +151,7 @@
 
 #include <linux/dma-resv.h>
 #include <linux/export.h>
+#include <linux/fs.h>
 #include <linux/log2.h>
 #include <linux/memcontrol.h>
 #include <linux/module.h>
@@ -383,7 +399,9 @@ struct dma_buf *dma_buf_phys_export(const struct dma_buf_export_info *info)
 	if (IS_ERR(dmabuf))
 		return dmabuf;
 
-	phys->ino = file_inode(dmabuf->file)->i_ino;
+	phys->inode = file_inode(dmabuf->file);
+	ihold(phys->inode);
+	phys->ino = phys->inode->i_ino;
 	phys->since = ktime_get();
 	phys->changed = phys->since;
 	/* Readers of debugfs find the buffer already; now it is complete. */
@@ -406,6 +424,7 @@ void dma_buf_phys_fini(struct dma_buf_phys *phys)
 	WARN_ON(phys->nr_maps);
 
 	trace_dma_buf_phys_release(phys);
+	iput(phys->inode);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_fini, "DMA_BUF");
 
@@ -892,12 +911,14 @@ static bool phys_wait_second(struct dma_buf *dmabuf, struct dma_fence *fence)
  * Wait, never silently, until the memory cannot be reached any more. The state
  * must be such that no new mapping is made.
  */
-static void phys_wait_unreachable(struct dma_buf *dmabuf,
-				  struct dma_fence *fence)
+static int phys_wait_unreachable(struct dma_buf *dmabuf,
+				 struct dma_fence *fence, bool killable)
 {
 	struct phys_stall stall = { .start = jiffies };
 
 	while (!phys_wait_second(dmabuf, fence)) {
+		if (killable && fatal_signal_pending(current))
+			return -EINTR;
 		if (phys_stall_is_due(&stall))
 			phys_report_stall(dmabuf, fence, stall.said);
 	}
@@ -906,6 +927,14 @@ static void phys_wait_unreachable(struct dma_buf *dmabuf,
 	dma_resv_lock(dmabuf->resv, NULL);
 	trace_dma_buf_phys_stopped(to_phys(dmabuf));
 	dma_resv_unlock(dmabuf->resv);
+	return 0;
+}
+
+/* Nobody uses the memory from now on as it is mapped; importers are told. */
+static void phys_invalidate(struct dma_buf *dmabuf)
+{
+	phys_mmap_zap(dmabuf);
+	dma_buf_invalidate_mappings(dmabuf);
 }
 
 static void phys_set_state(struct dma_buf_phys *phys, unsigned long suspended,
@@ -921,16 +950,17 @@ static void phys_set_state(struct dma_buf_phys *phys, unsigned long suspended,
 }
 
 /* Enter a state in which the buffer is not live, and make that true. */
-static void phys_stop(struct dma_buf *dmabuf, unsigned long suspend,
-		      bool revoke)
+static int phys_stop(struct dma_buf *dmabuf, unsigned long suspend,
+		     bool revoke, bool killable)
 {
 	struct dma_buf_phys *phys = to_phys(dmabuf);
 	struct dma_fence *fence;
 	bool was_live;
+	int ret;
 
 	might_sleep();
 	if (WARN_ON(!to_phys_ops(dmabuf)->may_revoke))
-		return;
+		return -EINVAL;
 
 	dma_resv_lock(dmabuf->resv, NULL);
 	was_live = phys_is_live(dmabuf);
@@ -938,13 +968,14 @@ static void phys_stop(struct dma_buf *dmabuf, unsigned long suspend,
 		       phys->revoked || revoke);
 	trace_dma_buf_phys_stop(phys);
 	if (was_live)
-		dma_buf_invalidate_mappings(dmabuf);
+		phys_invalidate(dmabuf);
 	fence = phys_snapshot_fences(dmabuf);
 	dma_resv_unlock(dmabuf->resv);
 
-	phys_wait_unreachable(dmabuf, fence);
+	ret = phys_wait_unreachable(dmabuf, fence, killable);
 	if (!IS_ERR(fence))
 		dma_fence_put(fence);
+	return ret;
 }
 
 /**
@@ -962,9 +993,29 @@ static void phys_stop(struct dma_buf *dmabuf, unsigned long suspend,
 void dma_buf_phys_suspend(struct dma_buf *dmabuf,
 			  enum dma_buf_phys_reason reason)
 {
-	phys_stop(dmabuf, reason, false);
+	phys_stop(dmabuf, reason, false, false);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_suspend, "DMA_BUF");
+
+/**
+ * dma_buf_phys_suspend_killable - dma_buf_phys_suspend() where a user waits
+ * @dmabuf: a phys dma-buf that may be revoked
+ * @reason: why
+ *
+ * A fatal signal ends the wait within seconds. The buffer is suspended all the
+ * same and no map succeeds, but only a return of 0 promises that every mapping
+ * is gone. The exporter must not restore the same reason meanwhile.
+ *
+ * Context: process context, without &dma_buf.resv.
+ * Return: 0, -EINTR if a fatal signal ended the wait, -EINVAL if the buffer may
+ * not be revoked.
+ */
+int dma_buf_phys_suspend_killable(struct dma_buf *dmabuf,
+				  enum dma_buf_phys_reason reason)
+{
+	return phys_stop(dmabuf, reason, false, true);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_suspend_killable, "DMA_BUF");
 
 /**
  * dma_buf_phys_revoke - take the memory away for good
@@ -978,9 +1029,27 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_suspend, "DMA_BUF");
  */
 void dma_buf_phys_revoke(struct dma_buf *dmabuf)
 {
-	phys_stop(dmabuf, 0, true);
+	phys_stop(dmabuf, 0, true, false);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_revoke, "DMA_BUF");
+
+/**
+ * dma_buf_phys_revoke_killable - dma_buf_phys_revoke() where a user waits
+ * @dmabuf: a phys dma-buf that may be revoked
+ *
+ * A fatal signal ends the wait within seconds. The buffer is revoked all the
+ * same and no map succeeds, but only a return of 0 promises that every mapping
+ * is gone. Calling again waits again.
+ *
+ * Context: process context, without &dma_buf.resv.
+ * Return: 0, -EINTR if a fatal signal ended the wait, -EINVAL if the buffer may
+ * not be revoked.
+ */
+int dma_buf_phys_revoke_killable(struct dma_buf *dmabuf)
+{
+	return phys_stop(dmabuf, 0, true, true);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_phys_revoke_killable, "DMA_BUF");
 
 /* As any map, a refill waits until the memory has arrived. */
 static void phys_refill(struct dma_buf *dmabuf)
@@ -1065,7 +1134,7 @@ int dma_buf_phys_move(struct dma_buf *dmabuf)
 		return -EBUSY;
 
 	trace_dma_buf_phys_move(phys);
-	dma_buf_invalidate_mappings(dmabuf);
+	phys_invalidate(dmabuf);
 	return phys_wait_resv(dmabuf, DMA_RESV_USAGE_BOOKKEEP, true);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_move, "DMA_BUF");

@@ -27,10 +27,12 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 
+struct inode;
 struct iommu_domain;
 struct mem_cgroup;
 struct obj_cgroup;
 struct p2pdma_provider;
+struct vm_area_struct;
 
 /**
  * enum dma_buf_phys_kind - what kind of memory the ranges are
@@ -168,6 +170,10 @@ struct dma_buf_phys {
 	struct dma_buf *dmabuf;		/* immutable once exported */
 	u64 ino;			/* same; tells buffers apart in the log */
 	ktime_t since;			/* same; when it was exported */
+	struct inode *inode;		/* same; has the mappings of processes. Held,
+					 * because the dma-buf's file may go before
+					 * the buffer does
+					 */
 	wait_queue_head_t idle;		/* woken when @nr_maps becomes 0 */
 
 	/* The rest is written under dma_buf::resv. */
@@ -359,6 +365,7 @@ struct sg_table *dma_buf_phys_map_dma_buf(struct dma_buf_attachment *attach,
 void dma_buf_phys_unmap_dma_buf(struct dma_buf_attachment *attach,
 				struct sg_table *sgt,
 				enum dma_data_direction dir);
+int dma_buf_phys_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
 int dma_buf_phys_pin_dma_buf(struct dma_buf_attachment *attach);
 void dma_buf_phys_unpin_dma_buf(struct dma_buf_attachment *attach);
 bool dma_buf_phys_peer_reaches(const struct dma_buf_phys_peer *peer,
@@ -369,6 +376,9 @@ void dma_buf_phys_suspend(struct dma_buf *dmabuf,
 void dma_buf_phys_restore(struct dma_buf *dmabuf,
 			  enum dma_buf_phys_reason reason);
 void dma_buf_phys_revoke(struct dma_buf *dmabuf);
+int dma_buf_phys_suspend_killable(struct dma_buf *dmabuf,
+				  enum dma_buf_phys_reason reason);
+int dma_buf_phys_revoke_killable(struct dma_buf *dmabuf);
 
 /* For importers */
 bool is_dma_buf_phys(const struct dma_buf *dmabuf);

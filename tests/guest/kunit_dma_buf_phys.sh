@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# The KUnit tests of dma-buf-phys: ranges, states, moves, domain view,
+# The KUnit tests of dma-buf-phys: ranges, states, moves, mmap, domain view,
 # DMA view.
 #
 # flavour: plain debug
@@ -9,4 +9,4 @@
 # timeout: 180
 # params: kunit.enable=1 kunit.autorun=1
 # leak: yes
-exec sh /lib/kunit.sh "76 cases, 312 with parameters" dma-buf-phys_kunit
+exec sh /lib/kunit.sh "90 cases, 333 with parameters" dma-buf-phys_kunit

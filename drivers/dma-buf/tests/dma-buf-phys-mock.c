@@ -120,6 +120,7 @@ static const struct dma_buf_phys_ops mock_ops = {
 		.unpin = mock_unpin,
 		.map_dma_buf = dma_buf_phys_map_dma_buf,
 		.unmap_dma_buf = dma_buf_phys_unmap_dma_buf,
+		.mmap = dma_buf_phys_mmap,
 		.release = mock_release,
 	},
 	.may_revoke = true,
