@@ -11,7 +11,7 @@
  * device outlives it; and while dmabufs_lock is held, a buffer on the list is
  * not freed, even if its last reference is gone.
  *
- * Three reasons suspend a device's buffers:
+ * Three reasons suspend all of a device's buffers:
  *
  *   DECODE	the memory cannot be reached: decoding is off, low power, or a
  *		VFIO reset is under way. Every path that changes it holds
@@ -20,14 +20,19 @@
  *		its back through sysfs. memory_lock may or may not be held.
  *   POWER	the reset is over, but the memory is not ready for use yet.
  *
- * vfio_pci_core_device::dmabufs_suspended has those of the last two that hold
- * now, for buffers yet to be exported. It and the list are under dmabufs_lock.
+ * A fourth, OWNER, is one buffer's: whoever has the device takes it back from
+ * those who have the dma-buf.
+ *
+ * vfio_pci_core_device::dmabufs_suspended has RESET and POWER while they hold, for
+ * buffers yet to be exported. It and the list are under dmabufs_lock.
  *
  * Lock order: memory_lock > dmabufs_lock > dma_buf::resv
  *				       > vfio_pci_dma_buf_vdev_lock
+ *	       vfio_pci_dma_buf::owner_lock > dma_buf::resv
  */
 #include <linux/dma-buf-phys.h>
 #include <linux/dma-map-ops.h>
+#include <linux/dma-resv.h>
 #include <linux/pci-p2pdma.h>
 
 #include "vfio_pci_priv.h"
@@ -46,6 +51,15 @@ struct vfio_pci_dma_buf {
 	/* Immutable. @provider is valid until the buffer is revoked. */
 	struct p2pdma_provider *provider;
 	bool no_cpu;			/* a variant driver maps it its own way */
+
+	bool write_combine;		/* under dma_buf::resv */
+
+	/* The owner takes the buffer back or gives it again, one at a time. */
+	struct mutex owner_lock;
+	bool owner_revoked;		/* took it back for good; under owner_lock */
+	bool owner_done;		/* and waited for the end; same */
+
+	/* Immutable. */
 	u32 nr_ranges;
 	struct phys_vec vec[] __counted_by(nr_ranges);
 };
@@ -71,6 +85,7 @@ static int vfio_pci_dma_buf_get_ranges(struct dma_buf *dmabuf,
 		.nr = vbuf->nr_ranges,
 		.provider = vbuf->provider,
 		.kind = DMA_BUF_PHYS_MMIO,
+		.write_combine = vbuf->write_combine,
 		.no_cpu = vbuf->no_cpu,
 	};
 	return 0;
@@ -118,7 +133,16 @@ static void vfio_pci_dma_buf_release(struct dma_buf *dmabuf)
 		vfio_device_put_registration(&vdev->vdev);
 	}
 	dma_buf_phys_fini(&vbuf->phys);
+	mutex_destroy(&vbuf->owner_lock);
 	kvfree(vbuf);
+}
+
+/* As for VFIO's own mappings of a BAR, KVM may choose how guests map it. */
+static int vfio_pci_dma_buf_mmap(struct dma_buf *dmabuf,
+				 struct vm_area_struct *vma)
+{
+	vm_flags_set(vma, VM_ALLOW_ANY_UNCACHED);
+	return dma_buf_phys_mmap(dmabuf, vma);
 }
 
 static const struct dma_buf_phys_ops vfio_pci_dma_buf_ops = {
@@ -127,6 +151,7 @@ static const struct dma_buf_phys_ops vfio_pci_dma_buf_ops = {
 		.detach = dma_buf_phys_detach,
 		.map_dma_buf = dma_buf_phys_map_dma_buf,
 		.unmap_dma_buf = dma_buf_phys_unmap_dma_buf,
+		.mmap = vfio_pci_dma_buf_mmap,
 		.release = vfio_pci_dma_buf_release,
 	},
 	.may_revoke = true,
@@ -238,6 +263,7 @@ vfio_pci_dma_buf_alloc(struct vfio_pci_core_device *vdev, u32 region_index,
 	if (!vbuf)
 		return ERR_PTR(-ENOMEM);
 	vbuf->nr_ranges = nr_ranges;
+	mutex_init(&vbuf->owner_lock);
 	vbuf->no_cpu = vdev->pci_ops->get_dmabuf_phys !=
 		       vfio_pci_core_get_dmabuf_phys;
 
@@ -370,6 +396,137 @@ int vfio_pci_core_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
 	kvfree(ranges);
 	return ret;
 }
+
+/*
+ * What the owner of the device does with one of its buffers
+ */
+
+/* The buffer behind @fd, if this device has exported it since it was opened. */
+static struct vfio_pci_dma_buf *
+vfio_pci_dma_buf_get_own(struct vfio_pci_core_device *vdev, int fd)
+{
+	struct dma_buf *dmabuf = dma_buf_get(fd);
+	struct vfio_pci_dma_buf *vbuf;
+	bool own;
+
+	if (IS_ERR(dmabuf))
+		return ERR_CAST(dmabuf);
+	if (dmabuf->ops != &vfio_pci_dma_buf_ops.ops)
+		goto err_put;
+
+	vbuf = to_vfio_dma_buf(dmabuf);
+	mutex_lock(&vfio_pci_dma_buf_vdev_lock);
+	own = vbuf->vdev == vdev;
+	mutex_unlock(&vfio_pci_dma_buf_vdev_lock);
+	if (own)
+		return vbuf;
+
+err_put:
+	dma_buf_put(dmabuf);
+	return ERR_PTR(-ENODEV);
+}
+
+static int vfio_pci_dma_buf_revoke(struct vfio_pci_dma_buf *vbuf)
+{
+	int ret;
+
+	lockdep_assert_held(&vbuf->owner_lock);
+
+	vbuf->owner_revoked = true;
+	ret = dma_buf_phys_revoke_killable(vbuf->dmabuf);
+	if (!ret)
+		vbuf->owner_done = true;
+	return ret;
+}
+
+static int vfio_pci_dma_buf_set_status(struct vfio_pci_dma_buf *vbuf,
+				       u32 status)
+{
+	lockdep_assert_held(&vbuf->owner_lock);
+
+	/* Who was killed while it waited for the end, may have a successor. */
+	if (vbuf->owner_done || (vbuf->owner_revoked &&
+	    status != VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_PERM))
+		return -EBADFD;
+
+	switch (status) {
+	case VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_PERM:
+		return vfio_pci_dma_buf_revoke(vbuf);
+	case VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_TEMP:
+		return dma_buf_phys_suspend_killable(vbuf->dmabuf,
+						     DMA_BUF_PHYS_OWNER);
+	case VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_OK:
+		dma_buf_phys_restore(vbuf->dmabuf, DMA_BUF_PHYS_OWNER);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+int vfio_pci_core_feature_dma_buf_revoke(struct vfio_pci_core_device *vdev,
+					 u32 flags, void __user *arg,
+					 size_t argsz)
+{
+	struct vfio_device_feature_dma_buf_revoke revoke = {
+		.status = VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_PERM,
+	};
+	size_t minsz = offsetofend(typeof(revoke), dmabuf_fd);
+	struct vfio_pci_dma_buf *vbuf;
+	int ret;
+
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET, minsz);
+	if (ret != 1)
+		return ret;
+	if (copy_from_user(&revoke, arg, argsz < sizeof(revoke) ?
+			   minsz : sizeof(revoke)))
+		return -EFAULT;
+	if (revoke.status > VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_OK)
+		return -EINVAL;
+
+	vbuf = vfio_pci_dma_buf_get_own(vdev, revoke.dmabuf_fd);
+	if (IS_ERR(vbuf))
+		return PTR_ERR(vbuf);
+	ret = mutex_lock_killable(&vbuf->owner_lock);
+	if (!ret) {
+		ret = vfio_pci_dma_buf_set_status(vbuf, revoke.status);
+		mutex_unlock(&vbuf->owner_lock);
+	}
+	dma_buf_put(vbuf->dmabuf);
+	return ret;
+}
+
+int vfio_pci_core_feature_dma_buf_memattr(struct vfio_pci_core_device *vdev,
+					  u32 flags, void __user *arg,
+					  size_t argsz)
+{
+	struct vfio_device_feature_dma_buf_memattr attr;
+	struct vfio_pci_dma_buf *vbuf;
+	int ret;
+
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET,
+				 sizeof(attr));
+	if (ret != 1)
+		return ret;
+	if (copy_from_user(&attr, arg, sizeof(attr)))
+		return -EFAULT;
+
+	vbuf = vfio_pci_dma_buf_get_own(vdev, attr.dmabuf_fd);
+	if (IS_ERR(vbuf))
+		return PTR_ERR(vbuf);
+	if (attr.memattr <= VFIO_DEVICE_FEATURE_DMA_BUF_MEMATTR_WC) {
+		dma_resv_lock(vbuf->dmabuf->resv, NULL);
+		vbuf->write_combine = attr.memattr;
+		dma_resv_unlock(vbuf->dmabuf->resv);
+	} else {
+		ret = -ENOENT;
+	}
+	dma_buf_put(vbuf->dmabuf);
+	return ret;
+}
+
+/*
+ * What happens to the device
+ */
 
 /* Suspend every buffer of the device, or restore it. */
 static void vfio_pci_dma_buf_set(struct vfio_pci_core_device *vdev,
