@@ -13,9 +13,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "leaks.h"
@@ -160,6 +162,74 @@ TEST_F_TIMEOUT(vram, cpu_view_follows, LIMIT)
 	ASSERT_EQ(0, bar_open_sysfs(&bar, move->name, BAR, VRAM));
 	EXPECT_EQ(0, memcmp(bar.map + query.offset, move->want, SIZE));
 	bar_close(&bar);
+}
+
+/* A process that has it mapped sees the bytes wherever they are. */
+TEST_F_TIMEOUT(vram, mapping_follows, LIMIT)
+{
+	struct move *move = &self->move;
+	unsigned int i;
+	__u8 *map;
+
+	FILL();
+	map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		   move->dmabuf, 0);
+	ASSERT_NE(MAP_FAILED, (void *)map);
+	for (i = 0; i < 6; i++) {
+		EXPECT_EQ(0, memcmp(map, move->want, SIZE));
+		map[SEAM] = move->want[SEAM] = i;
+		map[SIZE - 1] = move->want[SIZE - 1] = 0xa0 + i;
+		EXPECT_EQ(0, intact(move, i % 2 ? DBV_VRAM : DBV_RAM));
+		ASSERT_EQ(0, i % 2 ? vram_evict(move->vram, move->dmabuf) :
+				     vram_place(move->vram, move->dmabuf));
+	}
+	munmap(map, SIZE);
+}
+
+struct counter {
+	volatile __u64 *at;
+	volatile bool stop;
+	__u64 count;
+};
+
+static void *count(void *arg)
+{
+	struct counter *counter = arg;
+
+	while (!counter->stop) {
+		if (*counter->at != counter->count)
+			return "a write was lost";
+		*counter->at = ++counter->count;
+	}
+	return NULL;
+}
+
+/* And no write is lost while they are on their way. */
+TEST_F_TIMEOUT(vram, mapping_follows_while_written, LIMIT)
+{
+	struct move *move = &self->move;
+	struct counter counter = {};
+	void *wrong = "no thread";
+	pthread_t thread;
+	unsigned int i;
+	__u8 *map;
+
+	map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		   move->dmabuf, 0);
+	ASSERT_NE(MAP_FAILED, (void *)map);
+	counter.at = (__u64 *)(map + 0x4000);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, count, &counter));
+	for (i = 0; i < 100; i++) {
+		EXPECT_EQ(0, i % 2 ? vram_evict(move->vram, move->dmabuf) :
+				     vram_place(move->vram, move->dmabuf));
+		usleep(1000);
+	}
+	counter.stop = true;
+	ASSERT_EQ(0, pthread_join(thread, &wrong));
+	EXPECT_EQ(NULL, wrong) TH_LOG("%s", (char *)wrong);
+	EXPECT_LT(100, counter.count);
+	EXPECT_EQ(counter.count, *counter.at);
+	munmap(map, SIZE);
 }
 
 /* What the device had mapped is gone, and comes back where the memory is. */

@@ -632,6 +632,7 @@ static const struct dma_buf_phys_ops vram_ops = {
 		.unpin = dma_buf_phys_unpin_dma_buf,
 		.map_dma_buf = dma_buf_phys_map_dma_buf,
 		.unmap_dma_buf = dma_buf_phys_unmap_dma_buf,
+		.mmap = dma_buf_phys_mmap,
 		.release = vram_release,
 	},
 	.may_revoke = true,
