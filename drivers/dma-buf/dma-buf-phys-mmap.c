@@ -263,6 +263,22 @@ int dma_buf_phys_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_mmap, "DMA_BUF");
 
 /**
+ * is_dma_buf_phys_vma - does a process have a buffer of the class mapped here
+ * @vma: any
+ *
+ * For whoever looks up pages of processes without struct page, and would keep
+ * them without being told that they go. That must not be done here.
+ *
+ * Context: the VMA is locked.
+ * Return: true if dma_buf_phys_mmap() made the mapping.
+ */
+bool is_dma_buf_phys_vma(const struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &phys_vm_ops;
+}
+EXPORT_SYMBOL_NS_GPL(is_dma_buf_phys_vma, "DMA_BUF");
+
+/**
  * phys_mmap_zap - no process has a page of the buffer any more
  * @dmabuf: a phys dma-buf whose state or ranges change
  *

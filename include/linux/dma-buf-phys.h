@@ -423,6 +423,15 @@ int dma_buf_phys_cpu_write64(struct dma_buf_phys_cpu_map *map, u64 offset,
 int dma_buf_phys_cpu_flush(struct dma_buf_phys_cpu_map *map, u64 offset,
 			   u64 len);
 
+#if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER) && IS_ENABLED(CONFIG_MMU)
+bool is_dma_buf_phys_vma(const struct vm_area_struct *vma);
+#else
+static inline bool is_dma_buf_phys_vma(const struct vm_area_struct *vma)
+{
+	return false;
+}
+#endif
+
 /**
  * dma_buf_phys_nr_pins - how many hold the memory where it is
  * @dmabuf: a phys dma-buf that may move
