@@ -229,8 +229,12 @@ static int phys_show_one(struct seq_file *s, struct dma_buf *dmabuf)
 	if (ret)
 		return ret;
 
-	/* Once it is revoked, the memory is the device's again. */
-	ret = phys_ranges_peek(dmabuf, &ranges);
+	/*
+	 * Once it is revoked, the memory is the device's again. Pages are not
+	 * made into ranges just for this.
+	 */
+	ret = phys_owns_sgt(dmabuf) || to_phys(dmabuf)->checked ?
+		      phys_ranges_peek(dmabuf, &ranges) : -ENODATA;
 	phys_show_buffer(s, dmabuf, ret ? NULL : &ranges);
 	if (!ret)
 		phys_ranges_put(dmabuf, &ranges);

@@ -25,8 +25,10 @@
  * device reaches it; it may have moved since the last one.
  *
  * The same view serves importers and exporters that know scatterlists only: the
- * class's map_dma_buf() fills an sg_table from a view, and the view of a buffer
- * outside the class is read out of its exporter's sg_table.
+ * class's map_dma_buf() fills an sg_table from a view, and where the exporter
+ * makes the sg_table by itself, in the class or outside, the view is read out of
+ * that. What the exporter keeps with its table, such as a list of whom to
+ * synchronise, is right then.
  */
 #define pr_fmt(fmt) "dma-buf-phys: " fmt
 
@@ -460,12 +462,14 @@ static int phys_dma_check_sgt(const struct dma_buf_phys_dma_map *map)
 	return sum < map->offset + map->len ? -EINVAL : 0;
 }
 
-/* Map the buffer of an exporter outside the class. */
+/* Map the buffer of an exporter that makes scatterlists by itself. */
 static int phys_dma_map_sgt(struct dma_buf_phys_attachment *attach,
 			    struct dma_buf_phys_dma_map *map)
 {
 	int ret;
 
+	if (is_dma_buf_phys(map->dmabuf) && !phys_is_live(map->dmabuf))
+		return -ENODEV;
 	map->sgt = dma_buf_map_attachment(attach->attach, map->dir);
 	if (IS_ERR(map->sgt))
 		return PTR_ERR(map->sgt);
@@ -476,11 +480,21 @@ static int phys_dma_map_sgt(struct dma_buf_phys_attachment *attach,
 	if (ret)
 		goto err_unmap;
 	map->how = PHYS_DMA_SGT;
+	if (is_dma_buf_phys(map->dmabuf))
+		phys_hold(map->dmabuf, map->holder);
 	return 0;
 
 err_unmap:
 	dma_buf_unmap_attachment(attach->attach, map->sgt, map->dir);
 	return ret;
+}
+
+static void phys_dma_unmap_sgt(struct dma_buf_phys_attachment *attach,
+			       struct dma_buf_phys_dma_map *map)
+{
+	dma_buf_unmap_attachment(attach->attach, map->sgt, map->dir);
+	if (is_dma_buf_phys(map->dmabuf))
+		phys_drop(map->dmabuf, map->holder);
 }
 
 /**
@@ -527,8 +541,8 @@ int dma_buf_phys_map_dma(struct dma_buf_phys_attachment *attach,
 		.len = len,
 		.dir = dir,
 	};
-	ret = is_dma_buf_phys(dmabuf) ? phys_dma_map_phys(attach->attach, map) :
-					phys_dma_map_sgt(attach, map);
+	ret = phys_owns_sgt(dmabuf) ? phys_dma_map_phys(attach->attach, map) :
+				      phys_dma_map_sgt(attach, map);
 	if (!ret)
 		trace_dma_buf_phys_map(file_inode(dmabuf->file)->i_ino,
 				       attach->ops->name, "dma", offset, len);
@@ -556,7 +570,7 @@ void dma_buf_phys_unmap_dma(struct dma_buf_phys_attachment *attach,
 				 attach->ops->name, "dma", map->offset,
 				 map->len);
 	if (map->how == PHYS_DMA_SGT)
-		dma_buf_unmap_attachment(attach->attach, map->sgt, map->dir);
+		phys_dma_unmap_sgt(attach, map);
 	else
 		phys_dma_unmap_phys(map);
 }

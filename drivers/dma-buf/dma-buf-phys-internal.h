@@ -4,6 +4,7 @@
  *
  *   dma-buf-phys.c		class, attachments, states
  *   dma-buf-phys-ranges.c	range lists: validation, walking a slice
+ *   dma-buf-phys-ram.c		ranges of exporters that have pages
  *   dma-buf-phys-dma.c		DMA view, and the scatterlist for old importers
  *   dma-buf-phys-domain.c	domain view
  *   dma-buf-phys-cpu.c		CPU view
@@ -34,7 +35,10 @@ to_importer(const struct dma_buf_attachment *attach)
 	return attach->importer_priv;
 }
 
-/* Only exporters of device memory leave the scatterlist to the class. */
+/*
+ * Exporters of device memory leave the scatterlist to the class. Where it is not
+ * the class's, the exporter neither suspends, revokes nor moves.
+ */
 static inline bool phys_owns_sgt(const struct dma_buf *dmabuf)
 {
 	return dmabuf->ops->map_dma_buf == dma_buf_phys_map_dma_buf;

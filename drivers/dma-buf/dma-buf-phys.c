@@ -351,7 +351,8 @@ static bool phys_counts_pins(const struct dma_buf_phys_ops *ops)
 
 /*
  * Scatterlists that the exporter makes by itself are not on the books, so it
- * cannot promise that they are gone. The same goes for pins.
+ * cannot promise that they are gone. The same goes for pins, and for what
+ * dma_buf_vmap() caches.
  */
 static bool phys_ops_complete(const struct dma_buf_phys_ops *ops)
 {
@@ -363,12 +364,13 @@ static bool phys_ops_complete(const struct dma_buf_phys_ops *ops)
 
 	if (ops->ops.attach != dma_buf_phys_attach ||
 	    ops->ops.detach != dma_buf_phys_detach || !ops->get_ranges ||
-	    ops->ops.vmap || map != unmap || pin != unpin)
+	    map != unmap || pin != unpin || (map && ops->attach_sgt) ||
+	    !ops->attach_sgt != !ops->detach_sgt)
 		return false;
 	if (ops->may_move && (!pin || !ops->put_ranges))
 		return false;
 	if (pin || ops->may_revoke || ops->prepare)
-		return map && !sync;
+		return map && !sync && !ops->ops.vmap;
 	return true;
 }
 
@@ -377,8 +379,8 @@ static bool phys_ops_complete(const struct dma_buf_phys_ops *ops)
  * @info: as for dma_buf_export(); @info->ops is the first member of a
  *	&struct dma_buf_phys_ops, @info->priv an initialised &struct dma_buf_phys
  *
- * The vmap operation is refused, because dma_buf_vmap() caches a mapping that
- * no revoke could end.
+ * The vmap operation is refused to an exporter that may revoke or move, because
+ * dma_buf_vmap() caches a mapping that nobody could end.
  *
  * Context: process context, without &dma_buf.resv.
  * Return: the dma-buf, or an ERR_PTR: -EINVAL if the operations are incomplete,
@@ -503,9 +505,26 @@ static int phys_check_place(struct dma_buf *dmabuf,
 			    "exporter does not say how the CPU may map it");
 		return -EOPNOTSUPP;
 	}
-	if (importer && !(importer->views & DMA_BUF_PHYS_VIEW_DMA))
+	if (!phys_owns_sgt(dmabuf) ||
+	    (importer && !(importer->views & DMA_BUF_PHYS_VIEW_DMA)))
 		return 0;
 	return phys_dma_reachable(attach, ranges);
+}
+
+/* Who will map the scatterlist that the exporter makes by itself. */
+static bool phys_wants_own_sgt(const struct dma_buf_attachment *attach)
+{
+	struct dma_buf_phys_attachment *importer = to_importer(attach);
+
+	return !phys_owns_sgt(attach->dmabuf) &&
+	       (!importer || importer->views & DMA_BUF_PHYS_VIEW_DMA);
+}
+
+/* To make a list of ranges costs something; scatterlists may do without. */
+static bool phys_wants_ranges(const struct dma_buf_attachment *attach)
+{
+	return phys_owns_sgt(attach->dmabuf) ||
+	       to_views(attach) & ~DMA_BUF_PHYS_VIEW_DMA;
 }
 
 /* Whether the memory and this importer fit, as far as can be known now. */
@@ -515,7 +534,13 @@ static int phys_check_fit(struct dma_buf *dmabuf,
 	struct dma_buf_phys_ranges ranges;
 	int ret;
 
+	if (!phys_wants_ranges(attach))
+		return phys_check_importer(dmabuf, attach, NULL);
+
 	ret = phys_ranges_peek(dmabuf, &ranges);
+	if (ret == -EOPNOTSUPP)
+		phys_refuse(dmabuf, attach->dev, NULL,
+			    "exporter cannot describe this memory by ranges");
 	if (ret)
 		return ret;
 	ret = phys_check_importer(dmabuf, attach, &ranges);
@@ -531,13 +556,14 @@ static int phys_check_fit(struct dma_buf *dmabuf,
  * @attach: the new attachment
  *
  * The address of this function marks the class. Where the class makes the
- * scatterlist, &dma_buf_attachment.priv is the class's.
+ * scatterlist, &dma_buf_attachment.priv is the class's, elsewhere the
+ * exporter's, see &dma_buf_phys_ops.attach_sgt.
  *
  * Context: called by dma_buf_dynamic_attach(), without &dma_buf.resv.
  * Return: 0, -ENODEV if the buffer is revoked, -EOPNOTSUPP if importer and
  * memory do not fit (the log has the reason), -EINVAL if the exporter handed
- * out a bad list of ranges, -ENOMEM, or what its get_ranges() or attach_peer()
- * returned.
+ * out a bad list of ranges, -ENOMEM, or what its get_ranges(), attach_peer() or
+ * attach_sgt() returned.
  */
 int dma_buf_phys_attach(struct dma_buf *dmabuf,
 			struct dma_buf_attachment *attach)
@@ -557,6 +583,11 @@ int dma_buf_phys_attach(struct dma_buf *dmabuf,
 			return -ENOMEM;
 		phys_holder_init(holder);
 		attach->priv = holder;
+	}
+	if (to_phys_ops(dmabuf)->attach_sgt && phys_wants_own_sgt(attach)) {
+		ret = to_phys_ops(dmabuf)->attach_sgt(dmabuf, attach);
+		if (ret)
+			return ret;
 	}
 	trace_dma_buf_phys_attach(attach, to_importer_name(attach),
 				  to_views(attach));
@@ -582,6 +613,8 @@ void dma_buf_phys_detach(struct dma_buf *dmabuf,
 				  to_views(attach));
 	if (phys_owns_sgt(dmabuf))
 		kfree(attach->priv);
+	else if (to_phys_ops(dmabuf)->detach_sgt && phys_wants_own_sgt(attach))
+		to_phys_ops(dmabuf)->detach_sgt(dmabuf, attach);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_detach, "DMA_BUF");
 

@@ -32,6 +32,8 @@ struct iommu_domain;
 struct mem_cgroup;
 struct obj_cgroup;
 struct p2pdma_provider;
+struct page;
+struct sg_table;
 struct vm_area_struct;
 
 /**
@@ -120,7 +122,9 @@ struct dma_buf_phys_peer {
  * @ops: the dma-buf operations. @ops.attach must be dma_buf_phys_attach() and
  *	@ops.detach dma_buf_phys_detach(): they mark the class. An exporter of
  *	device memory also uses dma_buf_phys_map_dma_buf() and
- *	dma_buf_phys_unmap_dma_buf().
+ *	dma_buf_phys_unmap_dma_buf(). One of system memory may make the
+ *	scatterlists by itself; then DMA views are read out of these, and it is
+ *	the exporter that knows which devices can map it.
  * @may_revoke: the exporter suspends or revokes; importers that cannot stop
  *	when told to are refused, and scatterlists are the class's. There is no
  *	begin_cpu_access() and no end_cpu_access() then: they are called without
@@ -135,7 +139,8 @@ struct dma_buf_phys_peer {
  *	out stays unchanged and valid until its own @put_ranges, across move,
  *	revoke and unbind. Called while the buffer is suspended, too, but not
  *	once it is revoked; and as soon as dma_buf_phys_export() is called, for
- *	debugfs.
+ *	debugfs. An exporter that makes scatterlists by itself is asked only
+ *	when somebody wants a domain or CPU view; -EOPNOTSUPP refuses these.
  * @put_ranges: take one array back, called under &dma_buf.resv. May be NULL
  *	only if the array is fixed for the life of the dma-buf.
  * @attach_peer: an importer attaches; an errno refuses it. Called under
@@ -145,6 +150,10 @@ struct dma_buf_phys_peer {
  *	pinned. May call dma_buf_phys_move() and put the memory where the importer
  *	can reach it, or answer with an errno other than -EBUSY, which the
  *	importer gets. Optional; only if scatterlists are the class's.
+ * @attach_sgt: an importer attaches that may map the scatterlist of an exporter
+ *	that makes it by itself; others never do. &dma_buf_attachment.priv is
+ *	the exporter's. As &dma_buf_ops.attach, without &dma_buf.resv. Optional.
+ * @detach_sgt: undo @attach_sgt; there are both or none.
  */
 struct dma_buf_phys_ops {
 	struct dma_buf_ops ops;
@@ -158,6 +167,10 @@ struct dma_buf_phys_ops {
 			   const struct dma_buf_phys_peer *peer);
 	int (*prepare)(struct dma_buf *dmabuf,
 		       const struct dma_buf_phys_peer *peer);
+	int (*attach_sgt)(struct dma_buf *dmabuf,
+			  struct dma_buf_attachment *attach);
+	void (*detach_sgt)(struct dma_buf *dmabuf,
+			   struct dma_buf_attachment *attach);
 };
 
 /**
@@ -199,6 +212,21 @@ struct dma_buf_phys_holder {
 	ktime_t since;			/* immutable */
 	unsigned int nr_maps;		/* under dma_buf::resv */
 	unsigned int nr_pins;		/* under dma_buf::resv */
+};
+
+/**
+ * struct dma_buf_phys_ram - state of a buffer of pages, embedded by its exporter
+ * @phys: the rest of the state; dma_buf::priv points here
+ *
+ * For exporters of system memory that stays where it is. The ranges are made of
+ * the pages when they are first wanted, and kept for the life of the buffer.
+ */
+struct dma_buf_phys_ram {
+	struct dma_buf_phys phys;
+
+	/* private: under dma_buf::resv */
+	struct phys_vec *vec;		/* NULL: not wanted yet */
+	size_t nr;
 };
 
 struct dma_buf_phys_attachment;
@@ -379,6 +407,13 @@ void dma_buf_phys_revoke(struct dma_buf *dmabuf);
 int dma_buf_phys_suspend_killable(struct dma_buf *dmabuf,
 				  enum dma_buf_phys_reason reason);
 int dma_buf_phys_revoke_killable(struct dma_buf *dmabuf);
+
+/* For exporters of pages */
+int dma_buf_phys_ram_get_sgt(struct dma_buf *dmabuf, struct sg_table *sgt,
+			     struct dma_buf_phys_ranges *ranges);
+int dma_buf_phys_ram_get_pages(struct dma_buf *dmabuf, struct page **pages,
+			       struct dma_buf_phys_ranges *ranges);
+void dma_buf_phys_ram_fini(struct dma_buf *dmabuf);
 
 /* For importers */
 bool is_dma_buf_phys(const struct dma_buf *dmabuf);

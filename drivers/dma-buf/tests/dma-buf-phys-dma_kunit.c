@@ -600,15 +600,41 @@ static void spoil_end_access(struct dma_buf_phys_ops *ops)
 	ops->ops.end_cpu_access = no_access;
 }
 
+static int no_attach_sgt(struct dma_buf *dmabuf,
+			 struct dma_buf_attachment *attach)
+{
+	return 0;
+}
+
+static void no_detach_sgt(struct dma_buf *dmabuf,
+			  struct dma_buf_attachment *attach)
+{
+}
+
+static void spoil_attach_sgt(struct dma_buf_phys_ops *ops)
+{
+	ops->attach_sgt = no_attach_sgt;
+	ops->detach_sgt = no_detach_sgt;
+}
+
+static void spoil_detach_sgt(struct dma_buf_phys_ops *ops)
+{
+	spoil_maps(ops);
+	ops->may_revoke = false;
+	ops->attach_sgt = no_attach_sgt;
+}
+
 static const struct export_param export_params[] = {
 	{ "attach is not the class's", spoil_attach },
 	{ "no detach", spoil_detach },
 	{ "no get_ranges", spoil_get_ranges },
-	{ "vmap", spoil_vmap },
+	{ "may revoke, but has vmap", spoil_vmap },
 	{ "may revoke, but maps by itself", spoil_maps },
 	{ "map of the class, unmap of its own", spoil_unmap },
 	{ "may revoke, but begins accesses", spoil_begin_access },
 	{ "may revoke, but ends accesses", spoil_end_access },
+	{ "scatterlists of the class, attach of its own", spoil_attach_sgt },
+	{ "attach of its own, no detach", spoil_detach_sgt },
 };
 
 KUNIT_ARRAY_PARAM_DESC(export, export_params, name);
