@@ -574,10 +574,10 @@ TEST_F_TIMEOUT(cpu, charge_over_4g, LIMIT)
 }
 
 /*
- * Exporters of the kernel outside the class, which have a vmap operation
+ * Exporters of the kernel whose memory is system memory
  */
 
-FIXTURE(old)
+FIXTURE(ram)
 {
 	int importer;
 	int dmabuf;
@@ -585,17 +585,17 @@ FIXTURE(old)
 	char name[PCI_NAME_LEN];
 };
 
-FIXTURE_VARIANT(old)
+FIXTURE_VARIANT(ram)
 {
 	int (*export)(void);
 };
 
-#define OLD_SIZE	(16 * PAGE)
+#define RAM_SIZE	(16 * PAGE)
 
 static int export_heap(void)
 {
 	struct dma_heap_allocation_data arg = {
-		.len = OLD_SIZE,
+		.len = RAM_SIZE,
 		.fd_flags = O_RDWR | O_CLOEXEC,
 	};
 	int heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
@@ -613,12 +613,12 @@ static int export_memfd(void)
 {
 	struct udmabuf_create arg = {
 		.memfd = memfd_create("cpu_view", MFD_ALLOW_SEALING),
-		.size = OLD_SIZE,
+		.size = RAM_SIZE,
 	};
 	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
 	int fd;
 
-	if (dev < 0 || (int)arg.memfd < 0 || ftruncate(arg.memfd, OLD_SIZE) ||
+	if (dev < 0 || (int)arg.memfd < 0 || ftruncate(arg.memfd, RAM_SIZE) ||
 	    fcntl(arg.memfd, F_ADD_SEALS, F_SEAL_SHRINK))
 		return -errno;
 	fd = ioctl(dev, UDMABUF_CREATE, &arg);
@@ -629,49 +629,49 @@ static int export_memfd(void)
 	return fd;
 }
 
-FIXTURE_VARIANT_ADD(old, system_heap)
+FIXTURE_VARIANT_ADD(ram, system_heap)
 {
 	.export = export_heap,
 };
 
-FIXTURE_VARIANT_ADD(old, udmabuf)
+FIXTURE_VARIANT_ADD(ram, udmabuf)
 {
 	.export = export_memfd,
 };
 
-FIXTURE_SETUP(old)
+FIXTURE_SETUP(ram)
 {
 	self->importer = importer_open(0, self->name);
 	ASSERT_LE(0, self->importer);
 	self->dmabuf = variant->export();
 	ASSERT_LE(0, self->dmabuf);
-	self->map = mmap(NULL, OLD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+	self->map = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 self->dmabuf, 0);
 	ASSERT_NE(MAP_FAILED, self->map);
 }
 
-FIXTURE_TEARDOWN(old)
+FIXTURE_TEARDOWN(ram)
 {
-	munmap(self->map, OLD_SIZE);
+	munmap(self->map, RAM_SIZE);
 	close(self->importer);
 	close(self->dmabuf);
 	EXPECT_EQ(0, settle_dmabufs(0));
 	EXPECT_EQ(0, testdrv_release(self->name));
 }
 
-TEST_F_TIMEOUT(old, slices_arrive, LIMIT)
+TEST_F_TIMEOUT(ram, slices_arrive, LIMIT)
 {
-	__u8 want[OLD_SIZE] = {}, got[OLD_SIZE];
+	__u8 want[RAM_SIZE] = {}, got[RAM_SIZE];
 	const struct {
 		__u64 start, len;
 	} slices[] = {
-		{ 0, OLD_SIZE }, { 1, 1 }, { OLD_SIZE - 1, 1 },
+		{ 0, RAM_SIZE }, { 1, 1 }, { RAM_SIZE - 1, 1 },
 		{ PAGE - 1, 2 }, { 0x123, 3 * PAGE },
 	};
 	unsigned int i;
 
 	ASSERT_EQ(0, importer_attach(self->importer, self->dmabuf, CPU, 0));
-	memset(self->map, 0, OLD_SIZE);
+	memset(self->map, 0, RAM_SIZE);
 	for (i = 0; i < ARRAY_SIZE(slices); i++) {
 		const __u64 start = slices[i].start, len = slices[i].len;
 
@@ -679,7 +679,7 @@ TEST_F_TIMEOUT(old, slices_arrive, LIMIT)
 		pattern(want + start, len, 40 + i);
 		EXPECT_EQ((ssize_t)len, importer_write(self->importer, 0,
 						       want + start, len));
-		EXPECT_EQ(0, memcmp(self->map, want, OLD_SIZE));
+		EXPECT_EQ(0, memcmp(self->map, want, RAM_SIZE));
 		EXPECT_EQ((ssize_t)len,
 			  importer_read(self->importer, 0, got, len));
 		EXPECT_EQ(0, memcmp(got, want + start, len));
@@ -687,7 +687,7 @@ TEST_F_TIMEOUT(old, slices_arrive, LIMIT)
 			  importer_write(self->importer, len, "x", 1));
 		ASSERT_EQ(0, importer_unmap(self->importer));
 	}
-	EXPECT_EQ(-EINVAL, importer_map(self->importer, OLD_SIZE, 1));
+	EXPECT_EQ(-EINVAL, importer_map(self->importer, RAM_SIZE, 1));
 }
 
 TEST_HARNESS_MAIN

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -45,9 +46,10 @@ static int new_heap(struct backing *backing)
 	return err;
 }
 
-static int new_memfd(size_t size)
+static int new_memfd(size_t size, unsigned int flags)
 {
-	int fd = memfd_create("backing", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+	int fd = memfd_create("backing",
+			      MFD_ALLOW_SEALING | MFD_CLOEXEC | flags);
 
 	if (fd >= 0 && (ftruncate(fd, size) < 0 ||
 			fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0)) {
@@ -57,7 +59,7 @@ static int new_memfd(size_t size)
 	return fd;
 }
 
-static int new_udmabuf(struct backing *backing)
+static int new_udmabuf(struct backing *backing, unsigned int flags)
 {
 	struct udmabuf_create create = {
 		.flags = UDMABUF_FLAGS_CLOEXEC,
@@ -66,12 +68,51 @@ static int new_udmabuf(struct backing *backing)
 	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
 	int err = 0;
 
-	create.memfd = new_memfd(backing->size);
+	create.memfd = new_memfd(backing->size, flags);
 	backing->dmabuf = ioctl(device, UDMABUF_CREATE, &create);
 	if (backing->dmabuf < 0)
 		err = -errno;
 	close(create.memfd);
 	close(device);
+	return err;
+}
+
+/* Every other page of a file, in an order of their own. */
+static void scatter(struct udmabuf_create_list *list, int memfd)
+{
+	__u32 i;
+
+	for (i = 0; i < list->count; i++)
+		list->list[i] = (struct udmabuf_create_item){
+			.memfd = memfd,
+			.offset = (__u64)i * 1229 % list->count * 2 * PAGE,
+			.size = PAGE,
+		};
+}
+
+static int new_scattered(struct backing *backing)
+{
+	__u32 nr = backing->size / PAGE;
+	struct udmabuf_create_list *list =
+		calloc(1, sizeof(*list) + nr * sizeof(*list->list));
+	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+	int memfd = new_memfd(backing->size * 2, 0);
+	int err = 0;
+
+	if (!list)
+		return -ENOMEM;
+	list->flags = UDMABUF_FLAGS_CLOEXEC;
+	list->count = nr;
+	/* In the order of the file, or the pages would lie as in the list. */
+	if (fallocate(memfd, 0, 0, backing->size * 2))
+		err = -errno;
+	scatter(list, memfd);
+	backing->dmabuf = ioctl(device, UDMABUF_CREATE_LIST, list);
+	if (backing->dmabuf < 0)
+		err = -errno;
+	close(memfd);
+	close(device);
+	free(list);
 	return err;
 }
 
@@ -138,7 +179,11 @@ int backing_new(struct backing *backing, const char *kind, size_t size)
 	if (!strcmp(kind, "heap"))
 		err = new_heap(backing);
 	else if (!strcmp(kind, "udmabuf"))
-		err = new_udmabuf(backing);
+		err = new_udmabuf(backing, 0);
+	else if (!strcmp(kind, "huge"))
+		err = new_udmabuf(backing, MFD_HUGETLB);
+	else if (!strcmp(kind, "scattered"))
+		err = new_scattered(backing);
 	else if (!strcmp(kind, "bar"))
 		err = new_bar(backing);
 	if (!err && backing->map_fd < 0)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Memory that a dma-buf is made of, by name: "heap" is the system heap, "udmabuf"
- * a memfd, "bar" a piece of the ivshmem device's BAR, exported by VFIO.
+ * a memfd, "huge" a memfd of huge pages (of which there must be some), "scattered"
+ * single pages of a memfd, their number not a multiple of 1229 and 1024 at most,
+ * "bar" a piece of the ivshmem device's BAR, exported by VFIO.
  *
  * The device can be opened by one process at a time; it stays open.
  */

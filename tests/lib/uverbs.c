@@ -335,6 +335,19 @@ int uverbs_dereg(const struct uverbs *verbs, const struct uverbs_mr *mr)
 	return call(verbs, &req);
 }
 
+int uverbs_alloc_dmabuf(const struct uverbs *verbs, __u64 offset)
+{
+	struct request req = request(UVERBS_OBJECT_DMABUF,
+				     UVERBS_METHOD_DMABUF_ALLOC);
+	struct ib_uverbs_attr *handle =
+		add_attr(&req, UVERBS_ATTR_ALLOC_DMABUF_HANDLE, 0, 0);
+	int err;
+
+	add_u64(&req, UVERBS_ATTR_ALLOC_DMABUF_PGOFF, offset);
+	err = call(verbs, &req);
+	return err ? err : (int)handle->data_s64;
+}
+
 int uverbs_advise(const struct uverbs *verbs, __u32 pd, __u32 advice,
 		  bool flush, __u32 lkey, __u64 addr, __u32 length)
 {

@@ -85,6 +85,12 @@ int uverbs_dereg(const struct uverbs *verbs, const struct uverbs_mr *mr);
 int uverbs_advise(const struct uverbs *verbs, __u32 pd, __u32 advice,
 		  bool flush, __u32 lkey, __u64 addr, __u32 length);
 
+/*
+ * Export memory of the device, which is at @offset of an mmap of the context.
+ * Returns the dma-buf or -errno.
+ */
+int uverbs_alloc_dmabuf(const struct uverbs *verbs, __u64 offset);
+
 /* The first RDMA device of the PCI device @pci, or -ENODEV. */
 int ibdev_of_pci(const char *pci, char ibdev[IBDEV_NAME_LEN]);
 

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A memory cgroup. See cgroup.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+
+#define ROOT	"/sys/fs/cgroup"
+#define CHILD	ROOT "/test"
+
+static int put(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, value, strlen(value)) != (ssize_t)strlen(value))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+int cgroup_make(void)
+{
+	int err = put(ROOT "/cgroup.subtree_control", "+memory");
+
+	if (err)
+		return err;
+	return mkdir(CHILD, 0755) ? -errno : 0;
+}
+
+int cgroup_remove(void)
+{
+	return rmdir(CHILD) ? -errno : 0;
+}
+
+int cgroup_enter(void)
+{
+	return put(CHILD "/cgroup.procs", "0");
+}
+
+int cgroup_leave(void)
+{
+	return put(ROOT "/cgroup.procs", "0");
+}
+
+int cgroup_limit(long long bytes)
+{
+	char text[32] = "max";
+
+	if (bytes >= 0)
+		snprintf(text, sizeof(text), "%lld", bytes);
+	return put(CHILD "/memory.max", text);
+}
+
+long long cgroup_charged(void)
+{
+	FILE *file = fopen(CHILD "/memory.current", "r");
+	long long bytes = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%lld", &bytes) != 1)
+		bytes = -1;
+	fclose(file);
+	return bytes;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One memory cgroup below the root, to see what a process is charged for.
+ *
+ * Functions return 0 or -errno.
+ */
+#ifndef TESTS_LIB_CGROUP_H
+#define TESTS_LIB_CGROUP_H
+
+int cgroup_make(void);
+int cgroup_remove(void);
+
+/* This process is a member from now on; or of the root again. */
+int cgroup_enter(void);
+int cgroup_leave(void);
+
+/* At most @bytes; negative: no limit. */
+int cgroup_limit(long long bytes);
+
+/* Bytes charged, or -1. */
+long long cgroup_charged(void);
+
+#endif
