@@ -14,6 +14,9 @@
  * There are no queue pairs. User space names an MR and an address in it, and the
  * engine moves bytes there, see struct dbt_ib_move.
  *
+ * It also has memory that user space can export, the start of its registers: an
+ * mmap entry in each context, that can be taken back at any time.
+ *
  * Lock order: dbt_edu::lock > dma_buf::resv. A move of a dma-buf starts under
  * resv, so that revoke, which holds it, has to wait for one move at most. An MR
  * found under dbt_edu::lock stays until it is unlocked.
@@ -29,6 +32,7 @@
 #include <linux/module.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
+#include <linux/pci-p2pdma.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
@@ -62,10 +66,17 @@ struct test_ibdev {
 
 	/* Whose memory is being moved; written under @edu.lock and its resv. */
 	struct test_mr *moving;
+
+	struct mutex contexts_lock;	/* the next, and what each has */
+	struct list_head contexts;
 };
 
 struct test_ucontext {
 	struct ib_ucontext ibucontext;
+
+	/* Under test_ibdev::contexts_lock */
+	struct list_head node;			/* in test_ibdev::contexts */
+	struct rdma_user_mmap_entry *entry;	/* NULL: taken back */
 };
 
 struct test_pd {
@@ -535,6 +546,19 @@ static long ioctl_config(struct test_ibdev *dev, void __user *user)
 	return 0;
 }
 
+/* Once this returns, nobody reaches the registers through a dma-buf. */
+static long ioctl_forget(struct test_ibdev *dev)
+{
+	struct test_ucontext *context;
+
+	guard(mutex)(&dev->contexts_lock);
+	list_for_each_entry(context, &dev->contexts, node) {
+		rdma_user_mmap_entry_remove(context->entry);
+		context->entry = NULL;
+	}
+	return 0;
+}
+
 static long ioctl_move(struct test_ibdev *dev, void __user *user)
 {
 	struct dbt_ib_move arg;
@@ -590,6 +614,8 @@ static long test_ibdev_ioctl(struct file *file, unsigned int cmd,
 		return ioctl_move(dev, arg);
 	case DBT_IB_STATE:
 		return ioctl_state(dev, arg);
+	case DBT_IB_FORGET:
+		return ioctl_forget(dev);
 	default:
 		return -ENOTTY;
 	}
@@ -679,14 +705,66 @@ static int test_query_pkey(struct ib_device *ibdev, u32 port, u16 index,
 	return 0;
 }
 
+static struct test_ucontext *to_test_ucontext(struct ib_ucontext *ibucontext)
+{
+	return container_of(ibucontext, struct test_ucontext, ibucontext);
+}
+
 static int test_alloc_ucontext(struct ib_ucontext *ibucontext,
 			       struct ib_udata *udata)
 {
+	struct test_ucontext *context = to_test_ucontext(ibucontext);
+	struct test_ibdev *dev = to_test_ibdev(ibucontext->device);
+	struct rdma_user_mmap_entry *entry = kzalloc_obj(*entry);
+	int ret;
+
+	if (!entry)
+		return -ENOMEM;
+	ret = rdma_user_mmap_entry_insert_exact(ibucontext, entry,
+						DBT_IB_DOORBELLS_LEN,
+						DBT_IB_DOORBELLS >> PAGE_SHIFT);
+	if (ret) {
+		kfree(entry);
+		return ret;
+	}
+
+	guard(mutex)(&dev->contexts_lock);
+	context->entry = entry;
+	list_add_tail(&context->node, &dev->contexts);
 	return 0;
 }
 
 static void test_dealloc_ucontext(struct ib_ucontext *ibucontext)
 {
+	struct test_ucontext *context = to_test_ucontext(ibucontext);
+	struct test_ibdev *dev = to_test_ibdev(ibucontext->device);
+
+	guard(mutex)(&dev->contexts_lock);
+	list_del(&context->node);
+	rdma_user_mmap_entry_remove(context->entry);
+}
+
+static void test_mmap_free(struct rdma_user_mmap_entry *entry)
+{
+	kfree(entry);
+}
+
+static struct rdma_user_mmap_entry *
+test_pgoff_to_mmap_entry(struct ib_ucontext *ibucontext, off_t offset)
+{
+	return rdma_user_mmap_entry_get_pgoff(ibucontext, offset >> PAGE_SHIFT);
+}
+
+static int test_mmap_get_pfns(struct rdma_user_mmap_entry *entry,
+			      struct phys_vec *vec,
+			      struct p2pdma_provider **provider)
+{
+	struct test_ibdev *dev = to_test_ibdev(entry->ucontext->device);
+
+	vec->paddr = pci_resource_start(dev->edu.pdev, 0);
+	vec->len = entry->npages * PAGE_SIZE;
+	*provider = pcim_p2pdma_provider(dev->edu.pdev, 0);
+	return *provider ? 0 : -EOPNOTSUPP;
 }
 
 /* Its presence says that the device may go while files are open. */
@@ -717,6 +795,9 @@ static const struct ib_device_ops test_ops = {
 	.disassociate_ucontext = test_disassociate_ucontext,
 	.get_link_layer = test_get_link_layer,
 	.get_port_immutable = test_get_port_immutable,
+	.mmap_free = test_mmap_free,
+	.mmap_get_pfns = test_mmap_get_pfns,
+	.pgoff_to_mmap_entry = test_pgoff_to_mmap_entry,
 	.query_device = test_query_device,
 	.query_gid = test_query_gid,
 	.query_pkey = test_query_pkey,
@@ -748,6 +829,8 @@ static struct test_ibdev *test_ibdev_alloc(struct pci_dev *pdev)
 	if (!dev)
 		return NULL;
 	xa_init_flags(&dev->mrs, XA_FLAGS_ALLOC1);
+	mutex_init(&dev->contexts_lock);
+	INIT_LIST_HEAD(&dev->contexts);
 	dev->pgsz_bitmap = PGSZ_DEFAULT;
 	dev->ibdev.node_type = RDMA_NODE_UNSPECIFIED;
 	dev->ibdev.phys_port_cnt = 1;
@@ -789,6 +872,9 @@ static int test_ibdev_probe(struct pci_dev *pdev,
 	if (!dev)
 		return -ENOMEM;
 	ret = dbt_edu_init(&dev->edu, pdev);
+	if (ret)
+		return ret;
+	ret = pcim_p2pdma_init(pdev);
 	if (ret)
 		return ret;
 	dma_set_max_seg_size(&pdev->dev, SZ_2G);

@@ -226,6 +226,15 @@ struct dbt_ib_state {
 #define DBT_IB_STATE	_IOWR('D', 0xa2, struct dbt_ib_state)
 
 /*
+ * Each context has the start of the device's registers as "doorbells", which it
+ * can export by UVERBS_METHOD_DMABUF_ALLOC: from this offset on, so many bytes.
+ * DBT_IB_FORGET takes them from all contexts, as if a queue was destroyed.
+ */
+#define DBT_IB_DOORBELLS	0x100000
+#define DBT_IB_DOORBELLS_LEN	0x4000
+#define DBT_IB_FORGET		_IO('D', 0xa3)
+
+/*
  * Exporter of memory that moves. It has one character device, and its video
  * memory is as large as the module's parameter vram_kb says, read when a device
  * is bound.
