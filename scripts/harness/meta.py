@@ -17,7 +17,8 @@
                                         that it judges itself, see splat.py
   taint: L                              a flag that it sets by what it uses; with
                                         boot: own, so that it hides no other's
-  root: debian                          runs in the root of a distribution
+  root: debian                          runs in the root of a distribution: debian has
+                                        RDMA, Python and IGT, qemu has QEMU
   libs: ibverbs rdmacm                  a C program is linked with that root's; a
                                         file of tests/lib goes to those that have
                                         its libs
@@ -35,7 +36,9 @@ DEFAULTS = {"summary": "", "flavour": "plain", "topology": "root", "tier": "chec
             "judges": "", "taint": "", "root": "", "libs": "", "shared": "", "needs": "",
             "selftest": ""}
 LISTS = ("flavour", "topology", "libs", "needs", "selftest")
-ROOTS = ("", "debian")
+# What makes each root, and prints where it is.
+ROOTS = {"": "", "debian": "scripts/guest-root", "qemu": "scripts/guest-root-qemu"}
+ROOT_OF_LIBS = "debian"
 
 
 def read(path):

@@ -31,15 +31,15 @@ def kernel(flavour):
 
 
 def guest_root(name):
-    """The directory of that root (root.img, sdk/), or nothing for no root."""
+    """The directory of that root (root.img, perhaps sdk/), or nothing for no root."""
     if name not in meta.ROOTS:
         raise Failed(f"there is no root '{name}'")
     if not name:
         return None
-    run = subprocess.run([ROOT / "scripts/guest-root"], stdout=subprocess.PIPE,
+    run = subprocess.run([ROOT / meta.ROOTS[name]], stdout=subprocess.PIPE,
                          stdin=subprocess.DEVNULL, text=True, check=False)
     if run.returncode:
-        raise Failed("the guest's root was not made")
+        raise Failed(f"the guest's root '{name}' was not made")
     return Path(run.stdout.splitlines()[-1])
 
 
@@ -78,7 +78,7 @@ def _linking(libs, shared):
     """Flags for the compiler, flags for the end of the linker's command."""
     if not libs:
         return ["-static"], ["-lpthread"]
-    kind, sdk = ["-shared", "-fPIC"] if shared else [], guest_root("debian") / "sdk"
+    kind, sdk = ["-shared", "-fPIC"] if shared else [], guest_root(meta.ROOT_OF_LIBS) / "sdk"
     if "drm" in libs:
         kind.append("-I=/usr/include/libdrm")
     return ([f"--sysroot={sdk}", f"-B{sdk}/usr/lib/x86_64-linux-gnu", *kind],
