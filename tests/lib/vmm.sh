@@ -7,15 +7,23 @@
 vmm_pci=/sys/bus/pci/devices
 vmm_slot=4		# of the first device
 
-# vmm_until SECONDS COMMAND...: until that succeeds
+# vmm_until SECONDS COMMAND...: until that succeeds, which may call this, too
 vmm_until() {
-	vmm_left=$(($1 * 5))
+	vmm_tries=$(($1 * 5))
 	shift
-	until "$@"; do
-		vmm_left=$((vmm_left - 1))
-		[ $vmm_left -gt 0 ] || return 1
+	set -- $vmm_tries "$@"
+	until vmm_try "$@"; do
+		vmm_tries=$(($1 - 1))
+		[ $vmm_tries -gt 0 ] || return 1
+		shift
+		set -- $vmm_tries "$@"
 		sleep 0.2
 	done
+}
+
+vmm_try() {
+	shift
+	"$@"
 }
 
 # vmm_devices VENDOR:DEVICE...: give all of them to vfio-pci; their addresses are in
@@ -40,6 +48,7 @@ vmm_start() {
 	exec 5<> qmp.in 6<> qtest.in
 	qmp_nr=0
 	qtest_nr=0
+	vmm_mute=
 	set --
 	vmm_next=$vmm_slot
 	for vmm_host in $vmm_hosts; do
@@ -56,12 +65,22 @@ vmm_start() {
 	qmp qmp_capabilities > /dev/null
 }
 
+# vmm_answer COMMAND...: until it succeeds. Who did not answer once is not waited for
+# again.
+vmm_answer() {
+	[ -z "$vmm_mute" ] || return 1
+	vmm_until 30 "$@" && return
+	vmm_mute=yes
+	echo "# QEMU does not answer; it said:"
+	sed 's/^/# /' vmm.log
+	return 1
+}
+
 # qmp COMMAND: its answer, JSON in one line
 qmp() {
 	qmp_nr=$((qmp_nr + 1))
 	echo "{\"execute\": \"$1\", \"id\": $qmp_nr}" >&5
-	vmm_until 60 grep -qs "^{\"return\".*\"id\": $qmp_nr}" qmp.out
-	grep "^{\"return\".*\"id\": $qmp_nr}" qmp.out
+	vmm_answer grep -s "^{\"return\".*\"id\": $qmp_nr}" qmp.out
 }
 
 vmm_runs() { qmp query-status | grep -q '"running": true'; }
@@ -72,7 +91,7 @@ qtest_answered() { [ "$(wc -l < qtest.out)" -ge "$qtest_nr" ]; }
 qtest() {
 	qtest_nr=$((qtest_nr + 1))
 	echo "$*" >&6
-	vmm_until 30 qtest_answered
+	vmm_answer qtest_answered || return
 	value=$(tail -n 1 qtest.out)
 	case $value in
 	OK*) value=${value#OK} value=${value# } ;;
@@ -87,31 +106,26 @@ config_select() {
 
 # command NTH BITS: write the PCI command register; 2: memory, 4: bus master
 command() {
-	config_select "$1" 4
-	qtest outw 0xcfc "$2"
+	config_select "$1" 4 && qtest outw 0xcfc "$2"
 }
 
 # bar NTH BAR: where the firmware put it; in $value
 bar() {
-	config_select "$1" $((0x10 + 4 * $2))
-	qtest inl 0xcfc
+	config_select "$1" $((0x10 + 4 * $2)) && qtest inl 0xcfc || return
 	value=$((value & ~15))
 }
 
 # edu_start NTH COMMAND FROM TO: a transfer of 4096 bytes by an edu device; 1: into
 # the device's buffer, which is at 0x40000, 3: out of it
 edu_start() {
-	bar "$1" 0
+	bar "$1" 0 || return
 	edu=$value
-	qtest writeq $((edu + 0x80)) "$3"
-	qtest writeq $((edu + 0x88)) "$4"
-	qtest writeq $((edu + 0x90)) 4096
-	qtest writeq $((edu + 0x98)) "$2"
+	qtest writeq $((edu + 0x80)) "$3" && qtest writeq $((edu + 0x88)) "$4" &&
+		qtest writeq $((edu + 0x90)) 4096 && qtest writeq $((edu + 0x98)) "$2"
 }
 
 edu_idle() {
-	qtest readq $((edu + 0x98))
-	[ $((value & 1)) = 0 ]
+	qtest readq $((edu + 0x98)) && [ $((value & 1)) = 0 ]
 }
 
 edu_copy() {
