@@ -4,7 +4,7 @@
 # root: qemu
 # flavour: plain
 # tier: check
-# timeout: 180
+# timeout: 240
 # needs: tests/guest/iommufd_dmabuf.c
 #
 # It knows nothing of suspend and restore: it was written for a kernel on which a reset
@@ -166,9 +166,7 @@ vmm_until 60 at_rest && dma_arrives
 ok $? "QEMU starts again on the same devices: DMA arrives"
 forget
 touch resetting
-while [ -e resetting ]; do
-	for host in $vmm_hosts; do echo 1 > "$vmm_pci/$host/reset"; done
-done &
+while [ -e resetting ]; do echo 1 > "$vmm_pci/$exporter/reset"; done &
 resets=$!
 for _ in 1 2 3 4 5 6 7 8 9 10; do
 	command $ivshmem 0
@@ -176,8 +174,9 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
 done
 rm resetting
 wait $resets
+echo "# it mapped $(events phys_attach:) times, of which $(events phys_pin:) were not refused"
 vmm_runs && [ "$(events 'phys_stop: .*suspended=reset')" -ge 10 ]
-ok $? "resets of all devices, again and again, while QEMU unmaps and maps: it runs on"
+ok $? "resets again and again, while QEMU unmaps and maps: it runs on"
 command $ivshmem 0 && command $ivshmem 2 && vmm_until 60 at_rest && dma_arrives
 ok $? "when it maps next, all is mapped: DMA arrives"
 
