@@ -477,6 +477,8 @@ int vfio_pci_core_feature_dma_buf_revoke(struct vfio_pci_core_device *vdev,
 	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET, minsz);
 	if (ret != 1)
 		return ret;
+	if (argsz < sizeof(revoke) && argsz != minsz)
+		return -EINVAL;
 	if (copy_from_user(&revoke, arg, argsz < sizeof(revoke) ?
 			   minsz : sizeof(revoke)))
 		return -EFAULT;
