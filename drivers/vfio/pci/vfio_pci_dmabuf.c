@@ -519,6 +519,7 @@ int vfio_pci_core_feature_dma_buf_memattr(struct vfio_pci_core_device *vdev,
 		dma_resv_lock(vbuf->dmabuf->resv, NULL);
 		vbuf->write_combine = attr.memattr;
 		dma_resv_unlock(vbuf->dmabuf->resv);
+		ret = 0;
 	} else {
 		ret = -ENOENT;
 	}
