@@ -162,8 +162,9 @@ static int device_feature(struct vfio_dev *dev, __u32 flags,
 	return ret;
 }
 
-int vfio_export(struct vfio_dev *dev, __u32 bar,
-		const struct vfio_region_dma_range *ranges, __u32 nr_ranges)
+int vfio_export_flags(struct vfio_dev *dev, __u32 bar,
+		      const struct vfio_region_dma_range *ranges,
+		      __u32 nr_ranges, __u32 open_flags)
 {
 	size_t len = nr_ranges * sizeof(*ranges);
 	struct vfio_device_feature_dma_buf *arg;
@@ -173,7 +174,7 @@ int vfio_export(struct vfio_dev *dev, __u32 bar,
 	if (!arg)
 		return -ENOMEM;
 	arg->region_index = bar;
-	arg->open_flags = O_RDWR | O_CLOEXEC;
+	arg->open_flags = open_flags;
 	arg->nr_ranges = nr_ranges;
 	memcpy(arg->dma_ranges, ranges, len);
 	ret = device_feature(dev, VFIO_DEVICE_FEATURE_GET |
@@ -181,6 +182,37 @@ int vfio_export(struct vfio_dev *dev, __u32 bar,
 			     sizeof(*arg) + len);
 	free(arg);
 	return ret;
+}
+
+int vfio_export(struct vfio_dev *dev, __u32 bar,
+		const struct vfio_region_dma_range *ranges, __u32 nr_ranges)
+{
+	return vfio_export_flags(dev, bar, ranges, nr_ranges,
+				 O_RDWR | O_CLOEXEC);
+}
+
+int vfio_revoke(struct vfio_dev *dev, int dmabuf, __u32 status)
+{
+	const struct vfio_device_feature_dma_buf_revoke arg = {
+		.dmabuf_fd = dmabuf,
+		.status = status,
+	};
+
+	return device_feature(dev, VFIO_DEVICE_FEATURE_SET |
+			      VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE,
+			      &arg, sizeof(arg));
+}
+
+int vfio_memattr(struct vfio_dev *dev, int dmabuf, __u32 memattr)
+{
+	const struct vfio_device_feature_dma_buf_memattr arg = {
+		.dmabuf_fd = dmabuf,
+		.memattr = memattr,
+	};
+
+	return device_feature(dev, VFIO_DEVICE_FEATURE_SET |
+			      VFIO_DEVICE_FEATURE_DMA_BUF_MEMATTR,
+			      &arg, sizeof(arg));
 }
 
 static int config_pos(struct vfio_dev *dev, __u32 pos, off_t *where)

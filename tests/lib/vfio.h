@@ -43,6 +43,15 @@ int vfio_feature(struct vfio_dev *dev, void *feature);
 int vfio_export(struct vfio_dev *dev, __u32 bar,
 		const struct vfio_region_dma_range *ranges, __u32 nr_ranges);
 
+/* The same with other flags for the file than O_RDWR | O_CLOEXEC. */
+int vfio_export_flags(struct vfio_dev *dev, __u32 bar,
+		      const struct vfio_region_dma_range *ranges,
+		      __u32 nr_ranges, __u32 open_flags);
+
+/* VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE and _MEMATTR; what to is in linux/vfio.h. */
+int vfio_revoke(struct vfio_dev *dev, int dmabuf, __u32 status);
+int vfio_memattr(struct vfio_dev *dev, int dmabuf, __u32 memattr);
+
 int vfio_config_read(struct vfio_dev *dev, __u32 pos, void *buf, size_t len);
 int vfio_config_write(struct vfio_dev *dev, __u32 pos, const void *buf,
 		      size_t len);
