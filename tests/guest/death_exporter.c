@@ -24,11 +24,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "iommufd.h"
 #include "leaks.h"
 #include "pci_raw.h"
 #include "phys_state.h"
-#include "rdma_host.h"
+#include "rdma.h"
 #include "report.h"
 #include "scene.h"
 #include "testdrv.h"
@@ -580,8 +581,8 @@ static void obey(struct all *all, int channel)
 	enum state state;
 	int err = 0, fd;
 
-	while (rdma_send(channel, &err, sizeof(err), -1) &&
-	       rdma_receive(channel, &state, sizeof(state), &fd))
+	while (channel_send(channel, &err, sizeof(err), -1) &&
+	       channel_receive(channel, &state, sizeof(state), &fd))
 		err = enter(all, state);
 	pause();
 }
@@ -596,7 +597,7 @@ static void own(int channel)
 	scene_open(&all.scene, PCI_ID_IVSHMEM, WINDOW);
 	all.dmabuf = scene_export(&all.scene, layout);
 	import_locally(&all);
-	if (!rdma_send(channel, &err, sizeof(err), all.dmabuf))
+	if (!channel_send(channel, &err, sizeof(err), all.dmabuf))
 		die("nobody takes the dma-buf");
 	obey(&all, channel);
 }
@@ -608,7 +609,7 @@ static void use(int channel)
 	struct scene *scene = &all.scene;
 	int err;
 
-	if (!rdma_receive(channel, &err, sizeof(err), &all.dmabuf))
+	if (!channel_receive(channel, &err, sizeof(err), &all.dmabuf))
 		die("there is no dma-buf");
 	all.importer = must("open the driver", importer_open(1, all.driver));
 	scene->iommufd = must("open /dev/iommu", iommufd_open());
@@ -642,7 +643,7 @@ static int process_hear(struct process *process, int *fd)
 {
 	int err;
 
-	if (!rdma_receive(process->channel, &err, sizeof(err), fd))
+	if (!channel_receive(process->channel, &err, sizeof(err), fd))
 		die("the process died on its own");
 	return err;
 }
@@ -703,7 +704,8 @@ TEST_F_TIMEOUT(killed, exporter, LIMIT)
 	ASSERT_EQ(0, process_hear(&self->process, &fd));
 	ASSERT_EQ(0, reg(all, &all->mr));
 	EXPECT_EQ(IBV_WC_SUCCESS, rdma_write(all, &all->mr));
-	ASSERT_TRUE(rdma_send(self->process.channel, &state, sizeof(state), -1));
+	ASSERT_TRUE(channel_send(self->process.channel, &state, sizeof(state),
+				 -1));
 	ASSERT_EQ(0, process_hear(&self->process, &fd));
 	EXPECT_TRUE(phys_state_is(state_names[state]));
 	process_kill(&self->process);
@@ -731,8 +733,8 @@ TEST_F_TIMEOUT(killed, importers, LIMIT)
 	bar_fill(&all->scene.bar, 99);
 	all->dmabuf = scene_export(&all->scene, layout);
 	ASSERT_EQ(0, reg(all, &all->mr));
-	ASSERT_TRUE(rdma_send(self->process.channel, &zero, sizeof(zero),
-			      all->dmabuf));
+	ASSERT_TRUE(channel_send(self->process.channel, &zero, sizeof(zero),
+				 all->dmabuf));
 	ASSERT_EQ(0, process_hear(&self->process, &fd));
 	EXPECT_EQ(3, count_holdings().importers - self->held.importers);
 	ASSERT_EQ(0, enter(all, variant->state));

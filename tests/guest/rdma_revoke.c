@@ -25,9 +25,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "iommufd.h"
 #include "leaks.h"
-#include "rdma_host.h"
+#include "rdma.h"
 #include "report.h"
 #include "scene.h"
 
@@ -813,7 +814,7 @@ static void be_owner(int channel)
 	if (err)
 		die("open the exporter: %s", strerror(-err));
 	fd = vfio_export(&dev, SCENE_BAR, layout.ranges, layout.nr);
-	if (fd < 0 || !rdma_send(channel, &err, sizeof(err), fd))
+	if (fd < 0 || !channel_send(channel, &err, sizeof(err), fd))
 		die("export: %s", strerror(-fd));
 	pause();
 }
@@ -831,7 +832,7 @@ static pid_t owner_start(int *dmabuf)
 		be_owner(ends[1]);
 	}
 	close(ends[1]);
-	if (!rdma_receive(ends[0], &err, sizeof(err), dmabuf))
+	if (!channel_receive(ends[0], &err, sizeof(err), dmabuf))
 		die("there is no exporter");
 	close(ends[0]);
 	return pid;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <arpa/inet.h>
 
+#include "channel.h"
 #include "rdma_host.h"
 #include "report.h"
 
@@ -26,56 +27,12 @@
  * The channel
  */
 
-bool rdma_send(int channel, const void *message, size_t size, int fd)
-{
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(fd))];
-	} control = {};
-	struct iovec data = { .iov_base = (void *)message, .iov_len = size };
-	struct msghdr header = { .msg_iov = &data, .msg_iovlen = 1 };
-
-	if (fd >= 0) {
-		header.msg_control = &control;
-		header.msg_controllen = sizeof(control);
-		control.head.cmsg_level = SOL_SOCKET;
-		control.head.cmsg_type = SCM_RIGHTS;
-		control.head.cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
-	}
-	return sendmsg(channel, &header, MSG_NOSIGNAL) == (ssize_t)size;
-}
-
-bool rdma_receive(int channel, void *message, size_t size, int *fd)
-{
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(*fd))];
-	} control = {};
-	struct iovec data = { .iov_base = message, .iov_len = size };
-	struct msghdr header = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *head;
-
-	if (recvmsg(channel, &header, MSG_CMSG_CLOEXEC) != (ssize_t)size)
-		return false;
-	head = CMSG_FIRSTHDR(&header);
-	*fd = -1;
-	if (head)
-		memcpy(fd, CMSG_DATA(head), sizeof(*fd));
-	return true;
-}
-
 static struct rdma_answer hear(struct rdma_host *host)
 {
 	struct rdma_answer answer;
 	int fd;
 
-	if (!rdma_receive(host->channel, &answer, sizeof(answer), &fd))
+	if (!channel_receive(host->channel, &answer, sizeof(answer), &fd))
 		die("host %c is gone", 'A' + host->side);
 	return answer;
 }
@@ -83,7 +40,7 @@ static struct rdma_answer hear(struct rdma_host *host)
 static struct rdma_answer ask_with_fd(struct rdma_host *host,
 				      const struct rdma_request *request, int fd)
 {
-	if (!rdma_send(host->channel, request, sizeof(*request), fd))
+	if (!channel_send(host->channel, request, sizeof(*request), fd))
 		die("host %c does not listen", 'A' + host->side);
 	return hear(host);
 }
@@ -110,12 +67,13 @@ static struct rdma_answer must_ask(struct rdma_host *host, const char *what,
  * Hosts
  */
 
-static void be_host(struct rdma_host *host, int channel)
+static void be_host(struct rdma_host *host, int channel, uid_t user)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	host->channel = channel;
 	if (setns(rdma_net_namespace(host->side), CLONE_NEWNET))
 		die("setns: %s", strerror(errno));
+	become_user(user);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	rdma_serve(host);
 	_exit(EXIT_SUCCESS);
 }
@@ -127,7 +85,8 @@ static void set_gid(struct rdma_host *host)
 	inet_pton(AF_INET, rdma_net_address(host->side), &host->gid.raw[12]);
 }
 
-void rdma_host_start(struct rdma_host *host, enum rdma_side side, size_t size)
+void rdma_host_start_as(struct rdma_host *host, enum rdma_side side, size_t size,
+			uid_t user)
 {
 	int ends[2];
 
@@ -145,11 +104,16 @@ void rdma_host_start(struct rdma_host *host, enum rdma_side side, size_t size)
 		die("fork: %s", strerror(errno));
 	if (!host->pid) {
 		close(ends[0]);
-		be_host(host, ends[1]);
+		be_host(host, ends[1], user);
 	}
 	close(ends[1]);
 	host->channel = ends[0];
 	host->key = hear(host).key;
+}
+
+void rdma_host_start(struct rdma_host *host, enum rdma_side side, size_t size)
+{
+	rdma_host_start_as(host, side, size, 0);
 }
 
 static void reap(struct rdma_host *host)

@@ -116,6 +116,10 @@ struct rdma_flood {
  */
 void rdma_host_start(struct rdma_host *host, enum rdma_side side, size_t size);
 
+/* The same as another user, with no more rights than anybody has. */
+void rdma_host_start_as(struct rdma_host *host, enum rdma_side side, size_t size,
+			uid_t user);
+
 /*
  * Close everything, in order; or die without a word. Either waits for it, and is
  * nothing for a host that was killed. QPs of one need not be destroyed.

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "measure.h"
 #include "rdma_host.h"
 #include "report.h"
@@ -683,10 +684,10 @@ void rdma_serve(struct rdma_host *self)
 	int fd;
 
 	begin(self, &out);
-	while (rdma_send(self->channel, &out, sizeof(out), -1) &&
+	while (channel_send(self->channel, &out, sizeof(out), -1) &&
 	       in.what != RDMA_STOP) {
 		wait_for_request(self->channel);
-		if (!rdma_receive(self->channel, &in, sizeof(in), &fd))
+		if (!channel_receive(self->channel, &in, sizeof(in), &fd))
 			return;
 		out = (struct rdma_answer){};
 		handlers[in.what](&in, fd, &out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What a program and its hosts tell each other; see rdma.h. A request is one
- * message, which may carry a file descriptor, and is answered by one.
+ * message of a channel, and is answered by one.
  */
 #ifndef TESTS_LIB_RDMA_HOST_H
 #define TESTS_LIB_RDMA_HOST_H
@@ -62,10 +62,6 @@ struct rdma_answer {
 		union ibv_gid gid;
 	};
 };
-
-/* The message's file descriptor, or -1. Returns false when the other end is gone. */
-bool rdma_receive(int channel, void *message, size_t size, int *fd);
-bool rdma_send(int channel, const void *message, size_t size, int fd);
 
 /* Be the host until told to stop, or the program ends. */
 void rdma_serve(struct rdma_host *self);
