@@ -339,28 +339,64 @@ int vram_copy_ms(int vram, __u32 ms)
 	return ioctl(vram, DBV_COPY_MS, &ms) < 0 ? -errno : 0;
 }
 
-int exporter_export(int exporter, __u32 bar, struct layout layout)
+/* Allocated; NULL: no memory. */
+static struct dbt_range *to_ranges(struct layout layout)
 {
 	struct dbt_range *ranges = calloc(layout.nr, sizeof(*ranges));
+	__u32 i;
+
+	for (i = 0; ranges && i < layout.nr; i++) {
+		ranges[i].offset = layout.ranges[i].offset;
+		ranges[i].len = layout.ranges[i].length;
+	}
+	return ranges;
+}
+
+static int export_by(int exporter, unsigned long cmd, __u32 bar,
+		     struct layout layout)
+{
+	struct dbt_range *ranges = to_ranges(layout);
 	struct dbt_export arg = {
 		.ranges = (uintptr_t)ranges,
 		.nr_ranges = layout.nr,
 		.bar = bar,
 	};
-	__u32 i;
 	int fd;
 
 	if (!ranges)
 		return -ENOMEM;
-	for (i = 0; i < layout.nr; i++) {
-		ranges[i].offset = layout.ranges[i].offset;
-		ranges[i].len = layout.ranges[i].length;
-	}
-	fd = ioctl(exporter, DBT_EXPORT, &arg);
+	fd = ioctl(exporter, cmd, &arg);
 	if (fd < 0)
 		fd = -errno;
 	free(ranges);
 	return fd;
+}
+
+int exporter_export(int exporter, __u32 bar, struct layout layout)
+{
+	return export_by(exporter, DBT_EXPORT, bar, layout);
+}
+
+int exporter_export_moving(int exporter, __u32 bar, struct layout layout)
+{
+	return export_by(exporter, DBT_EXPORT_MOVING, bar, layout);
+}
+
+int exporter_move(int exporter, int dmabuf, struct layout layout)
+{
+	struct dbt_range *ranges = to_ranges(layout);
+	struct dbt_move arg = {
+		.ranges = (uintptr_t)ranges,
+		.nr_ranges = layout.nr,
+		.fd = dmabuf,
+	};
+	int err;
+
+	if (!ranges)
+		return -ENOMEM;
+	err = ioctl(exporter, DBT_MOVE, &arg) < 0 ? -errno : 0;
+	free(ranges);
+	return err;
 }
 
 int bar_open_sysfs(struct bar *bar, const char *name, __u32 index, size_t size)

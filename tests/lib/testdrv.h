@@ -99,6 +99,10 @@ int vram_copy_ms(int vram, __u32 ms);
 /* Export ranges of a BAR. Returns the dma-buf. */
 int exporter_export(int exporter, __u32 bar, struct layout layout);
 
+/* The same, of a buffer that moves; and move it, the bytes stay behind. */
+int exporter_export_moving(int exporter, __u32 bar, struct layout layout);
+int exporter_move(int exporter, int dmabuf, struct layout layout);
+
 /* The first @size bytes of a BAR, without VFIO, as bar_open() does. */
 int bar_open_sysfs(struct bar *bar, const char *name, __u32 index, size_t size);
 

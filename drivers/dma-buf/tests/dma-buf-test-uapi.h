@@ -126,6 +126,28 @@ struct dbt_export {
 
 #define DBT_EXPORT	_IOW('D', 0x90, struct dbt_export)
 
+/*
+ * The same, of a buffer that moves as those of GPU drivers do, while nobody has
+ * pinned it.
+ */
+#define DBT_EXPORT_MOVING	_IOW('D', 0x91, struct dbt_export)
+
+/**
+ * struct dbt_move - move a buffer to other ranges of the BAR
+ * @ranges: user space address of an array of struct dbt_range, as large in total
+ * @nr_ranges: number of entries in it
+ * @fd: the dma-buf, by %DBT_EXPORT_MOVING
+ *
+ * The bytes stay behind. -EBUSY: it is pinned, and nobody was told.
+ */
+struct dbt_move {
+	__u64 ranges;
+	__u32 nr_ranges;
+	__s32 fd;
+};
+
+#define DBT_MOVE	_IOW('D', 0x92, struct dbt_move)
+
 /* RDMA memory regions: each open file is one region at most. */
 
 #define DBT_UMEM_PATH		"/dev/dma-buf-test-umem-"
