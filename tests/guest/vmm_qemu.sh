@@ -104,10 +104,13 @@ pattern=0
 echo 1 > $tracing/events/dma_buf_phys/enable
 forget
 
-vmm_start
-vmm_until 60 at_rest
+vmm_start && vmm_until 60 at_rest
 vmm_runs
-ok $? "QEMU runs with $(echo "$vmm_hosts" | wc -w) devices: $(sed -n 's/.*"package": "\([^"]*\)".*/\1/p' qmp.out)"
+ok $? "QEMU runs with $(echo "$vmm_hosts" | wc -w) devices: $(sed -n 's/.*"package": "\([^"]*\)".*/\1/p' qmp.out)" || {
+	sed 's/^/# /' vmm.log
+	plan
+	exit 1
+}
 [ "$(bars | sort)" = "$(exported | sort)" ] && [ "$(events phys_export:)" = "$nr_bars" ]
 ok $? "it exported each of the $nr_bars BARs once, as a whole"
 all_mapped
