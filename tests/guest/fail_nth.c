@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "backing.h"
@@ -26,6 +27,7 @@
 #include "iommufd.h"
 #include "kmsg.h"
 #include "leaks.h"
+#include "mapping.h"
 #include "report.h"
 #include "testdrv.h"
 #include "uverbs.h"
@@ -65,6 +67,7 @@ struct stage {
 	struct vfio_dev device;		/* of @ioas[0]; its page table */
 	int dmabuf;
 	int new;			/* what a call has made */
+	__u8 *map;
 	int importer;
 	int ibdev;
 	char importer_name[PCI_NAME_LEN];
@@ -312,6 +315,58 @@ static const struct call attach_ioas_call = {
 static const struct call restore_call = {
 	.prepare = have_map, .before = memory_off, .go = memory_on,
 	.is_restore = true,
+};
+
+/* By the CPU. A fault for want of memory is a signal, or is made again. */
+
+static int user_map(struct stage *stage)
+{
+	return dmabuf_map(stage->dmabuf, 0, size(), PROT_READ | PROT_WRITE,
+			  &stage->map);
+}
+
+static int user_touch(struct stage *stage)
+{
+	__u64 value;
+
+	return touch_load(stage->map, &value) ||
+	       touch_store(stage->map + size() - PAGE, value) ? -ENOMEM : 0;
+}
+
+static void user_unmap(struct stage *stage)
+{
+	if (stage->map)
+		munmap(stage->map, size());
+	stage->map = NULL;
+}
+
+static int user_map_and_touch(struct stage *stage)
+{
+	int err = user_map(stage);
+
+	if (err)
+		return err;
+	err = user_touch(stage);
+	if (err)
+		user_unmap(stage);
+	return err;
+}
+
+static void have_user_map(struct stage *stage)
+{
+	must("mmap", user_map(stage));
+}
+
+static const struct call mmap_call = {
+	.go = user_map, .undo = user_unmap,
+};
+
+static const struct call mmap_touch_call = {
+	.go = user_map_and_touch, .undo = user_unmap,
+};
+
+static const struct call touch_again_call = {
+	.prepare = have_user_map, .before = away_and_back, .go = user_touch,
 };
 
 /* RDMA */
@@ -563,6 +618,9 @@ FIXTURE_VARIANT_ADD(entry, ioas_copy) { &copy_call };
 FIXTURE_VARIANT_ADD(entry, new_page_table) { &hwpt_call };
 FIXTURE_VARIANT_ADD(entry, attach_ioas) { &attach_ioas_call };
 FIXTURE_VARIANT_ADD(entry, restore) { &restore_call };
+FIXTURE_VARIANT_ADD(entry, mmap) { &mmap_call };
+FIXTURE_VARIANT_ADD(entry, mmap_and_touch) { &mmap_touch_call };
+FIXTURE_VARIANT_ADD(entry, touch_again) { &touch_again_call };
 FIXTURE_VARIANT_ADD(entry, rxe_reg_dmabuf_mr) { &rxe_dmabuf_call };
 FIXTURE_VARIANT_ADD(entry, rxe_reg_mr) { &rxe_mr_call };
 FIXTURE_VARIANT_ADD(entry, rxe_on_demand) { &rxe_on_demand_call };
@@ -599,6 +657,7 @@ FIXTURE_TEARDOWN(entry)
 {
 	struct stage *stage = &self->stage;
 
+	user_unmap(stage);
 	uverbs_close(&stage->verbs);
 	if (stage->importer >= 0) {
 		close(stage->importer);
