@@ -3,7 +3,8 @@
  * Many importers of one dma-buf: all lose it, and one that is slow keeps nobody.
  *
  * iommufd has it in three domains, RDMA as a region, a driver by the class, and
- * the same driver by a scatterlist as if it did not know the class.
+ * the same driver by a scatterlist as if it did not know the class. The program
+ * has it mapped, as any process may.
  *
  * flavour: plain
  * topology: root
@@ -14,6 +15,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,6 +24,7 @@
 #include "iommufd.h"
 #include "kmsg.h"
 #include "leaks.h"
+#include "mapping.h"
 #include "nvme.h"
 #include "phys_state.h"
 #include "rdma.h"
@@ -54,6 +57,7 @@ static const struct layout layout = { two_ranges, 2 };
 #define CLASS_AT	0x3000
 #define OLD_AT		0x4000
 #define EDU1_AT		0x5000
+#define CPU_AT		0x6000
 
 static int must(const char *what, int ret)
 {
@@ -73,6 +77,7 @@ struct many {
 	char driver[PCI_NAME_LEN];
 	struct rdma_host a, b;
 	struct rdma_mr mr;
+	__u8 *map;		/* of all of it, for the CPU */
 	int dmabuf;
 	int kmsg;
 };
@@ -160,6 +165,8 @@ static void many_open(struct many *many)
 						     scene->exporter.name,
 						     SCENE_BAR, WINDOW));
 	many->dmabuf = scene_export(scene, layout);
+	must("mmap", dmabuf_map(many->dmabuf, 0, layout_size(layout),
+				PROT_READ | PROT_WRITE, &many->map));
 	disk_open(many);
 	must("IOMMU_IOAS_MAP_FILE",
 	     scene_map_at(scene, many->dmabuf, layout, IOVA));
@@ -180,6 +187,7 @@ static void many_close(struct many *many)
 	edu_close(&many->edu1);
 	nvme_close(&many->nvme);
 	munmap(many->disk_mem, PAGE);
+	munmap(many->map, layout_size(layout));
 	close(many->dmabuf);
 	close(many->kmsg);
 	bar_close(&many->watch);
@@ -258,6 +266,28 @@ static int by_driver_arrives(struct many *many)
 						  layout, 0, OLD_AT, PAGE);
 }
 
+static int by_cpu_arrives(struct many *many)
+{
+	__u8 data[PAGE];
+
+	scene_pattern(&many->scene, data, PAGE);
+	if (touch_copy(many->map + CPU_AT, data, PAGE))
+		return -EFAULT;
+	note(many, CPU_AT, data);
+	return bar_judge(&many->watch);
+}
+
+static int cpu_is_stopped(struct many *many)
+{
+	const __u64 size = layout_size(layout);
+	__u64 at;
+
+	for (at = 0; at < size; at += PAGE)
+		if (touch_store(many->map + at, 0) != SIGBUS)
+			return -EEXIST;
+	return 0;
+}
+
 /* The BAR must be reachable, so that it shows what they do to it. */
 static int iommufd_is_stopped(struct many *many)
 {
@@ -319,12 +349,15 @@ TEST_F_TIMEOUT(many, three_devices, LIMIT)
 	second_edu_open(many);
 	EXPECT_EQ(0, by_iommufd_arrives(many));
 	EXPECT_EQ(0, by_rdma_arrives(many));
+	EXPECT_EQ(0, by_cpu_arrives(many));
 	ASSERT_EQ(0, vfio_set_memory(exporter, false));
 	EXPECT_TRUE(phys_state_is("suspended decode"));
+	EXPECT_EQ(0, cpu_is_stopped(many));
 	EXPECT_EQ(IBV_WC_REM_ACCESS_ERR, by_rdma(many));
 	ASSERT_EQ(0, vfio_set_memory(exporter, true));
 	EXPECT_EQ(0, bar_judge(&many->watch));
 	EXPECT_EQ(0, by_iommufd_arrives(many));
+	EXPECT_EQ(0, by_cpu_arrives(many));
 	EXPECT_EQ(IBV_WC_REM_ACCESS_ERR, by_rdma(many));
 }
 
@@ -446,6 +479,7 @@ TEST_F_TIMEOUT(slow, is_named_and_waited_for_alone, LIMIT)
 	ASSERT_EQ(0, pthread_create(&taking.thread, NULL, take, &taking));
 	EXPECT_TRUE(named_in_time(many->kmsg, variant->shown_as, many->driver));
 	EXPECT_EQ(0, iommufd_is_stopped(many));
+	EXPECT_EQ(0, cpu_is_stopped(many));
 	EXPECT_EQ(IBV_WC_REM_ACCESS_ERR, by_rdma(many));
 	EXPECT_EQ(0, driver_is_stopped(many, quick));
 	EXPECT_FALSE(is_done(&taking));
@@ -457,6 +491,7 @@ TEST_F_TIMEOUT(slow, is_named_and_waited_for_alone, LIMIT)
 	EXPECT_TRUE(phys_state_is("suspended decode"));
 	ASSERT_EQ(0, vfio_set_memory(exporter, true));
 	EXPECT_EQ(0, by_iommufd_arrives(many));
+	EXPECT_EQ(0, by_cpu_arrives(many));
 }
 
 int main(int argc, char **argv)
