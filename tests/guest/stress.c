@@ -16,6 +16,10 @@
  * small for all objects, which are moved to and fro under all these importers.
  * What is pinned stays, and the bytes of an object go with it.
  *
+ * Threads also map buffers for the CPU, whose accesses get SIGBUS while there is
+ * no memory, and as the device's owner take single buffers back, for a while or for
+ * good.
+ *
  * Each errno is compared with what the documentation says for the state that the
  * memory is in. A state has a number, odd while it changes. If it is the same
  * before and after a call, there is one right answer; else there are two. Bytes
@@ -41,6 +45,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -50,6 +55,7 @@
 #include "backing.h"
 #include "iommufd.h"
 #include "leaks.h"
+#include "mapping.h"
 #include "moving.h"
 #include "report.h"
 #include "testdrv.h"
@@ -66,6 +72,8 @@
 #define NR_AREAS	4	/* per thread and IOAS */
 #define NR_IMPORTERS	2	/* per thread */
 #define NR_MRS		3	/* per thread and RDMA device */
+#define NR_USERS	2	/* mappings for the CPU, per thread */
+#define NR_TAKEN	65536	/* buffers of a slice, at most */
 #define NR_RANGES	3
 #define WINDOW		0x40000000ULL	/* of I/O address space, per thread */
 #define MR_IOVA		0x7000000000ULL
@@ -74,15 +82,17 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 enum op_kind {
-	EXPORT, ATTACH, MAP_FILE, COPY, DMA, SGT, CPU, REMAP, RXE_MR, IB_MR,
+	EXPORT, ATTACH, IOAS_MAP, COPY, DMA, SGT, CPU, REMAP, RXE_MR, IB_MR,
 	DOMAIN, ACCESS, UNMAP, SUSPEND, RESTORE, RESET, REVOKE, CLOSE, KILL, MOVE,
+	USER_MAP, TOUCH, TAKE,
 	NR_OPS
 };
 
 static const char * const op_names[NR_OPS] = {
 	"export", "attach", "map file", "copy", "dma map", "sgt map", "cpu map",
 	"cpu remap", "rxe mr", "ib mr", "domain", "access", "unmap", "suspend",
-	"restore", "reset", "revoke", "close", "kill", "move",
+	"restore", "reset", "revoke", "close", "kill", "move", "mmap", "touch",
+	"take",
 };
 
 static struct {
@@ -143,10 +153,22 @@ static struct exporter exporters[] = {
 
 #define NR_EXPORTERS	ARRAY_SIZE(exporters)
 
+/* What the owner of the device did to one buffer; @version as of an exporter. */
+struct taken {
+	pthread_mutex_t lock;		/* who does it next */
+	atomic_uint version;
+	atomic_bool is_away, is_gone;	/* written under @lock */
+};
+
+/* All of a slice, none is used twice. */
+static struct taken all_taken[NR_TAKEN];
+static atomic_uint nr_taken;
+
 /* What a buffer is, and a file descriptor of its own while in use. */
 struct buffer {
 	int fd;
 	struct exporter *exporter;	/* NULL: system memory */
+	struct taken *taken;		/* NULL: cannot be */
 	unsigned int opens;		/* of the exporter */
 	unsigned int slot;
 	__u64 size;
@@ -170,15 +192,31 @@ static enum memory memory_now(const struct buffer *buf)
 		return CHANGED;
 	if (atomic_load(&exporter->opens) != buf->opens)
 		return GONE;
+	if (buf->taken && atomic_load(&buf->taken->version) & 1)
+		return CHANGED;
+	if (buf->taken && atomic_load(&buf->taken->is_gone))
+		return GONE;
+	if (buf->taken && atomic_load(&buf->taken->is_away))
+		return AWAY;
 	return atomic_load(&exporter->is_away) ? AWAY : LIVE;
+}
+
+/* Both only count up. */
+static unsigned int version_of(const struct buffer *buf)
+{
+	unsigned int version = 0;
+
+	if (buf->exporter)
+		version += atomic_load(&buf->exporter->version);
+	if (buf->taken)
+		version += atomic_load(&buf->taken->version);
+	return version;
 }
 
 static struct watch watch(const struct buffer *buf)
 {
-	struct watch now = { .buf = buf };
+	struct watch now = { .buf = buf, .version = version_of(buf) };
 
-	if (buf->exporter)
-		now.version = atomic_load(&buf->exporter->version);
 	now.memory = memory_now(buf);
 	return now;
 }
@@ -188,7 +226,7 @@ static enum memory watched(const struct watch *then)
 {
 	if (then->memory == GONE || !then->buf->exporter)
 		return then->memory;
-	if (atomic_load(&then->buf->exporter->version) != then->version)
+	if (version_of(then->buf) != then->version)
 		return CHANGED;
 	return then->memory;
 }
@@ -274,6 +312,13 @@ struct rdma {
 	} mrs[NR_MRS];
 };
 
+/* A mapping for the CPU, of a page. */
+struct user {
+	__u8 *map;		/* NULL: none */
+	struct buffer buf;	/* without a descriptor */
+	__u64 offset;
+};
+
 struct thread {
 	pthread_t thread;
 	unsigned int id;
@@ -284,6 +329,7 @@ struct thread {
 	atomic_ullong since_ms;
 	struct area areas[NR_IOAS][NR_AREAS];
 	struct importer importers[NR_IMPORTERS];
+	struct user users[NR_USERS];
 	struct rdma rxe, ib;
 	struct moving moving;
 	int zygote;		/* socket */
@@ -464,22 +510,31 @@ static int export_moving(struct thread *t, struct exporter *exporter,
 	return vram_create(exporter->vram, buf->size, buf->policy);
 }
 
+static int export_vfio(struct exporter *exporter, struct buffer *buf)
+{
+	struct vfio_region_dma_range ranges[NR_RANGES];
+	unsigned int nr = atomic_fetch_add(&nr_taken, 1);
+
+	if (nr >= NR_TAKEN)
+		die("more than %u buffers in a slice", NR_TAKEN);
+	buf->taken = &all_taken[nr];
+	slot_ranges(buf->slot, ranges);
+	return vfio_export(&exporter->dev, BAR, ranges, NR_RANGES);
+}
+
 static void export_bar(struct thread *t, unsigned int nr)
 {
 	struct exporter *exporter = slots[nr].buf.exporter;
-	struct vfio_region_dma_range ranges[NR_RANGES];
 	struct buffer buf = {
 		.exporter = exporter, .slot = nr, .size = slot_size(nr),
 	};
 
-	slot_ranges(nr, ranges);
 	pthread_rwlock_rdlock(&exporter->lock);
 	buf.opens = atomic_load(&exporter->opens);
 	if (buf.opens) {
 		buf.fd = exporter->moves ?
 				 export_moving(t, exporter, &buf) :
-				 vfio_export(&exporter->dev, BAR, ranges,
-					     NR_RANGES);
+				 export_vfio(exporter, &buf);
 		judge(t, EXPORT, ALWAYS, NULL, buf.fd < 0 ? buf.fd : 0);
 	}
 	pthread_rwlock_unlock(&exporter->lock);
@@ -605,7 +660,7 @@ static int map_file(struct thread *t, int fd, __u32 ioas, __u64 iova,
 	pick_pages(t, buf, &start, len);
 	err = ioas_map_file(fd, ioas, buf->fd, start, *len, &iova,
 			    MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA);
-	return judge(t, MAP_FILE, buf->exporter ? MAPS : REFUSED, &then, err);
+	return judge(t, IOAS_MAP, MAPS, &then, err);
 }
 
 static void op_area(struct thread *t)
@@ -801,27 +856,26 @@ static bool own_place(const struct thread *t, const struct importer *importer,
 }
 
 /* The BAR itself has it, too. */
-static void check_bar(struct thread *t, const struct importer *importer,
+static void check_bar(const struct buffer *buf, const struct watch *since,
 		      __u64 place, __u64 want)
 {
-	struct exporter *exporter = importer->buf.exporter;
+	struct exporter *exporter = buf->exporter;
 	struct vfio_region_dma_range range[NR_RANGES];
 	unsigned int i = 0;
 	__u64 got = 0;
 
 	if (pthread_rwlock_tryrdlock(&exporter->lock))
 		return;
-	slot_ranges(importer->buf.slot, range);
+	slot_ranges(buf->slot, range);
 	while (place >= range[i].length)
 		place -= range[i++].length;
-	if (memory_now(&importer->buf) == LIVE &&
-	    watched(&importer->since) == LIVE) {
+	if (memory_now(buf) == LIVE && watched(since) == LIVE) {
 		if (pread(exporter->dev.fd, &got, 8, exporter->bar_offset +
 			  range[i].offset + place) != 8)
 			fail("read of the BAR: %s", strerror(errno));
 		else if (got != want)
 			fail("BAR of slot %u has %llx at %llx, not %llx",
-			     importer->buf.slot, got, range[i].offset + place,
+			     buf->slot, got, range[i].offset + place,
 			     want);
 	}
 	pthread_rwlock_unlock(&exporter->lock);
@@ -888,7 +942,7 @@ static void importer_do_access(struct thread *t, struct importer *importer)
 		fail("slot %u: read %llx, not %llx", importer->buf.slot, got,
 		     value);
 	if (importer->buf.exporter && !importer->buf.moves && done == 8)
-		check_bar(t, importer, place, value);
+		check_bar(&importer->buf, &importer->since, place, value);
 }
 
 static void importer_do_remap(struct thread *t, struct importer *importer)
@@ -949,6 +1003,82 @@ static void op_importer(struct thread *t)
 	default:
 		importer_do_access(t, importer);
 	}
+}
+
+/*
+ * Operations: the CPU
+ */
+
+static void user_map(struct thread *t, struct user *user)
+{
+	struct buffer buf;
+	struct watch then;
+	int err;
+
+	if (!buffer_get(t, below(t, NR_SLOTS), &buf))
+		return;
+	user->buf = buf;
+	user->offset = t->id * PAGE;
+	begin(t, "mmap");
+	then = watch(&user->buf);
+	err = dmabuf_map(buf.fd, user->offset, PAGE, PROT_READ | PROT_WRITE,
+			 &user->map);
+	if (judge(t, USER_MAP, ATTACHES, &then, err))
+		user->map = NULL;
+	buffer_put(&buf);
+}
+
+static void user_unmap(struct thread *t, struct user *user)
+{
+	begin(t, "munmap");
+	judge(t, UNMAP, ALWAYS, NULL, munmap(user->map, PAGE) ? -errno : 0);
+	user->map = NULL;
+}
+
+/* SIGBUS if and only if there is no memory. */
+static bool touched(struct thread *t, const struct user *user,
+		    const struct watch *then, int nr)
+{
+	enum memory memory = watched(then);
+
+	count(t, TOUCH, nr);
+	if (opt.break_it == 5 && nr)
+		memory = LIVE;
+	if (memory != CHANGED && nr != (memory == LIVE ? 0 : SIGBUS))
+		fail("%s of slot %u: signal %d, memory %s", doing(t),
+		     user->buf.slot, nr, memory_names[memory]);
+	return !nr;
+}
+
+static void user_touch(struct thread *t, struct user *user)
+{
+	const __u64 at = 0x40 + (NR_IMPORTERS + user - t->users) * 0x40;
+	__u64 value = next_random(&t->random), got = ~value;
+	struct watch then = watch(&user->buf);
+
+	begin(t, "store");
+	if (!touched(t, user, &then, touch_store(user->map + at, value)))
+		return;
+	begin(t, "load");
+	if (!touched(t, user, &then, touch_load(user->map + at, &got)))
+		return;
+	if (got != value && watched(&then) == LIVE)
+		fail("slot %u: loaded %llx, not %llx", user->buf.slot, got,
+		     value);
+	if (user->buf.exporter && !user->buf.moves)
+		check_bar(&user->buf, &then, user->offset + at, value);
+}
+
+static void op_user(struct thread *t)
+{
+	struct user *user = &t->users[below(t, NR_USERS)];
+
+	if (!user->map)
+		user_map(t, user);
+	else if (!below(t, 8))
+		user_unmap(t, user);
+	else
+		user_touch(t, user);
 }
 
 /*
@@ -1315,6 +1445,60 @@ static void do_reset(struct thread *t, struct exporter *exporter)
 	must_be_done(t, RESET, err);
 }
 
+/*
+ * One buffer, with @lock of the device held for reading: it may be from before the
+ * device was closed.
+ */
+static void take(struct thread *t, struct buffer *buf, __u32 status)
+{
+	struct taken *taken = buf->taken;
+	int err, want = 0;
+
+	if (atomic_load(&buf->exporter->opens) != buf->opens)
+		want = -ENODEV;
+	else if (atomic_load(&taken->is_gone))
+		want = -EBADFD;
+	begin(t, "take");
+	atomic_fetch_add(&taken->version, 1);
+	err = vfio_revoke(&buf->exporter->dev, buf->fd, status);
+	if (!err) {
+		atomic_store(&taken->is_away,
+			     status == VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_TEMP);
+		atomic_store(&taken->is_gone,
+			     status == VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_PERM);
+	}
+	atomic_fetch_add(&taken->version, 1);
+	count(t, TAKE, err);
+	if (err != want)
+		fail("take slot %u, status %u: %s", buf->slot, status,
+		     strerror(-err));
+}
+
+static void op_take(struct thread *t)
+{
+	static const __u32 status[] = {
+		VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_TEMP,
+		VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_TEMP,
+		VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_OK,
+		VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_OK,
+		VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_OK,
+		VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_PERM,
+	};
+	struct buffer buf;
+
+	if (!buffer_get(t, below(t, HEAP_SLOT), &buf))
+		return;
+	begin(t, "wait to take");
+	if (buf.taken && !pthread_mutex_trylock(&buf.taken->lock)) {
+		pthread_rwlock_rdlock(&buf.exporter->lock);
+		if (atomic_load(&buf.exporter->opens))
+			take(t, &buf, status[below(t, ARRAY_SIZE(status))]);
+		pthread_rwlock_unlock(&buf.exporter->lock);
+		pthread_mutex_unlock(&buf.taken->lock);
+	}
+	buffer_put(&buf);
+}
+
 static void do_revoke(struct thread *t, struct exporter *exporter)
 {
 	begin(t, "close device");
@@ -1671,6 +1855,10 @@ static void step(struct thread *t)
 		op_kill_importer(t);
 	else if (roll < 804 && exporters[0].moves)
 		op_move(t);
+	else if (roll >= 900 && roll < 970)
+		op_user(t);
+	else if (roll >= 970)
+		op_take(t);
 	else
 		op_owner(t, false);
 }
@@ -1714,6 +1902,9 @@ static void thread_close(struct thread *t)
 {
 	unsigned int i, area;
 
+	for (i = 0; i < NR_USERS; i++)
+		if (t->users[i].map)
+			user_unmap(t, &t->users[i]);
 	for (i = 0; i < NR_IMPORTERS; i++)
 		close(t->importers[i].fd);
 	for (i = 0; i < NR_IOAS; i++)
@@ -1736,6 +1927,11 @@ static void slice_open(unsigned int slice)
 		slots[i].buf.fd = -1;
 		slots[i].buf.slot = i;
 	}
+	atomic_store(&nr_taken, 0);
+	for (i = 0; i < NR_TAKEN; i++)
+		all_taken[i] = (struct taken){
+			.lock = PTHREAD_MUTEX_INITIALIZER,
+		};
 	exporters[0].moves = can_move && slice % 2 == 0;
 	for (i = 0; i < NR_EXPORTERS; i++)
 		reopen(&exporters[i]);
@@ -2061,7 +2257,7 @@ static bool shares(void)
 	bool ok;
 	enum op_kind op;
 
-	for (op = MAP_FILE; op <= IB_MR; op++)
+	for (op = IOAS_MAP; op <= IB_MR; op++)
 		maps += sum_of(op, false);
 	ok = share_is("map", maps);
 	ok &= share_is("restore", sum_of(RESTORE, false));
@@ -2164,7 +2360,7 @@ static const char usage[] =
 	"               after a quarter of the time\n"
 	"  --from=N     leave out the first N slices\n"
 	"  --break=N    be wrong: 1 about an errno, 2 about data, 3 leak a file,\n"
-	"               4 about data that moved\n"
+	"               4 about data that moved, 5 about a signal\n"
 	"  --help\n";
 
 static void parse(int argc, char **argv)
