@@ -51,7 +51,7 @@
 #define PHYS_CPU_PIECE	SZ_1G
 
 /* A limit answers -ENOMEM, it does not wake the OOM killer. */
-#define PHYS_CPU_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL)
+#define PHYS_CPU_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 /* Address space of all views together. */
 static DEFINE_SPINLOCK(phys_cpu_space_lock);

@@ -505,7 +505,9 @@ static void phys_dma_unmap_sgt(struct dma_buf_phys_attachment *attach,
  * @len: bytes in the slice
  * @dir: direction of the transfers
  *
- * Waits, interruptibly, for the KERNEL fences of the buffer.
+ * Waits, interruptibly, for the KERNEL fences of the buffer. Where the exporter
+ * makes scatterlists by itself, there is one view at a time for an attachment:
+ * exporters keep one table for each.
  *
  * Context: &dma_buf.resv held.
  * Return: 0; -EINVAL if the slice is empty or ends behind the buffer, if the

@@ -22,7 +22,7 @@
 
 #include "dma-buf-phys-internal.h"
 
-/* A page, or as many as one entry of a higher level maps. */
+/* A page, or as many as an entry of the next level maps. */
 struct phys_page {
 	unsigned long addr;	/* in the address space of the process */
 	unsigned int order;
@@ -75,15 +75,15 @@ static vm_fault_t phys_page_insert(struct vm_fault *vmf,
 	if (!page->order)
 		return vmf_insert_pfn_prot(vma, page->addr, pfn, prot);
 
-	/* The others know no protection but the VMA's. */
-	if (ranges->kind == DMA_BUF_PHYS_RAM)
-		return VM_FAULT_FALLBACK;
+	/*
+	 * A larger page knows no protection but the VMA's. There are none of
+	 * PUD_SIZE: Linux 7.3 cannot move or split a mapping of one, it leaves a
+	 * translation behind.
+	 */
 	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) &&
-	    page->order == PMD_ORDER)
-		return vmf_insert_pfn_pmd(vmf, pfn, false);
-	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP) &&
-	    page->order == PUD_ORDER)
-		return vmf_insert_pfn_pud(vmf, pfn, false);
+	    page->order == PMD_ORDER && ranges->kind == DMA_BUF_PHYS_MMIO)
+		return vmf_insert_pfn_pmd(vmf, pfn,
+					  vmf->flags & FAULT_FLAG_WRITE);
 	return VM_FAULT_FALLBACK;
 }
 
@@ -95,52 +95,46 @@ static bool phys_fault_may_retry(const struct vm_fault *vmf)
 }
 
 /*
- * Take resv. Its holder may wait for importers or fences, so let other threads
- * use the address space meanwhile. Not 0: resv is not held, return this.
+ * Whoever holds resv may wait for others, and memory that has moved may still be
+ * on its way: wait for both, while other threads use the address space. There is
+ * one retry only.
  */
-static vm_fault_t phys_fault_lock(struct vm_fault *vmf, struct dma_buf *dmabuf)
+static vm_fault_t phys_fault_retry(struct vm_fault *vmf, struct dma_buf *dmabuf)
 {
-	if (dma_resv_trylock(dmabuf->resv))
-		return 0;
-	if (!phys_fault_may_retry(vmf))
-		return dma_resv_lock_interruptible(dmabuf->resv, NULL) ?
-			       VM_FAULT_NOPAGE : 0;
-
 	/* Without the lock the VMA may go, and its reference to the buffer. */
 	get_dma_buf(dmabuf);
 	release_fault_lock(vmf);
-	if (!dma_resv_lock_interruptible(dmabuf->resv, NULL))
+	if (!dma_resv_lock_interruptible(dmabuf->resv, NULL)) {
+		if (phys_is_live(dmabuf))
+			phys_wait_kernel_fences(dmabuf);
 		dma_resv_unlock(dmabuf->resv);
+	}
 	dma_buf_put(dmabuf);
 	return VM_FAULT_RETRY;
 }
 
 /*
- * Memory that has moved may still be on its way. Not 0: resv is not held any
- * more, return this.
+ * Take resv, and what memory there is has arrived. Not 0: resv is not held, return
+ * this.
  */
-static vm_fault_t phys_fault_wait(struct vm_fault *vmf, struct dma_buf *dmabuf)
+static vm_fault_t phys_fault_lock(struct vm_fault *vmf, struct dma_buf *dmabuf)
 {
 	bool retry = phys_fault_may_retry(vmf);
-	int ret;
 
-	dma_resv_assert_held(dmabuf->resv);
-
+	if (!dma_resv_trylock(dmabuf->resv)) {
+		if (retry)
+			return phys_fault_retry(vmf, dmabuf);
+		if (dma_resv_lock_interruptible(dmabuf->resv, NULL))
+			return VM_FAULT_NOPAGE;
+	}
 	if (!phys_is_live(dmabuf) ||
 	    dma_resv_test_signaled(dmabuf->resv, DMA_RESV_USAGE_KERNEL))
 		return 0;
-
-	get_dma_buf(dmabuf);
-	if (retry)
-		release_fault_lock(vmf);
-	ret = phys_wait_kernel_fences(dmabuf);
-	if (!retry && !ret) {
-		dma_buf_put(dmabuf);
+	if (!retry && !phys_wait_kernel_fences(dmabuf))
 		return 0;
-	}
+
 	dma_resv_unlock(dmabuf->resv);
-	dma_buf_put(dmabuf);
-	return retry ? VM_FAULT_RETRY : VM_FAULT_NOPAGE;
+	return retry ? phys_fault_retry(vmf, dmabuf) : VM_FAULT_NOPAGE;
 }
 
 static vm_fault_t phys_fault_insert(struct vm_fault *vmf,
@@ -154,7 +148,8 @@ static vm_fault_t phys_fault_insert(struct vm_fault *vmf,
 
 	if (phys_ranges_get(dmabuf, &ranges))
 		return VM_FAULT_SIGBUS;
-	ret = phys_page_insert(vmf, page, &ranges);
+	ret = ranges.no_cpu ? VM_FAULT_SIGBUS :
+			      phys_page_insert(vmf, page, &ranges);
 	phys_ranges_put(dmabuf, &ranges);
 	return ret;
 }
@@ -168,13 +163,10 @@ static vm_fault_t phys_vm_huge_fault(struct vm_fault *vmf, unsigned int order)
 	};
 	vm_fault_t ret;
 
-	if (!phys_page_in_vma(&page, vmf->vma))
+	if (order > PMD_ORDER || !phys_page_in_vma(&page, vmf->vma))
 		return VM_FAULT_FALLBACK;
 
 	ret = phys_fault_lock(vmf, dmabuf);
-	if (ret)
-		return ret;
-	ret = phys_fault_wait(vmf, dmabuf);
 	if (ret)
 		return ret;
 	ret = phys_fault_insert(vmf, dmabuf, &page);
@@ -187,9 +179,21 @@ static vm_fault_t phys_vm_fault(struct vm_fault *vmf)
 	return phys_vm_huge_fault(vmf, 0);
 }
 
+/*
+ * What becomes of a present page is up to the architecture: some would give it the
+ * attributes of the VMA, which are those of MMIO. So there is none.
+ */
+static int phys_vm_mprotect(struct vm_area_struct *vma, unsigned long start,
+			    unsigned long end, unsigned long newflags)
+{
+	zap_special_vma_range(vma, start, end - start);
+	return 0;
+}
+
 /* No access(): a debugger does not read device memory behind its owner's back. */
 static const struct vm_operations_struct phys_vm_ops = {
 	.fault = phys_vm_fault,
+	.mprotect = phys_vm_mprotect,
 #ifdef CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP
 	.huge_fault = phys_vm_huge_fault,
 #endif
@@ -235,8 +239,8 @@ static int phys_mmap_look(struct dma_buf *dmabuf, struct vm_area_struct *vma)
  * without &dma_buf.resv.
  * Return: 0, -EINVAL if the mapping is private, or the exporter handed out a bad
  * list; -EPERM if it is to be executed; -ENODEV if the buffer is revoked;
- * -EOPNOTSUPP if the exporter does not say how CPUs may map the memory; or what
- * its get_ranges() returned.
+ * -EOPNOTSUPP if the exporter does not say how CPUs may map the memory; -EINTR if
+ * a signal came; or what its get_ranges() returned.
  */
 int dma_buf_phys_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
@@ -248,7 +252,10 @@ int dma_buf_phys_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	if (vma->vm_flags & VM_EXEC)
 		return -EPERM;
 
-	dma_resv_lock(dmabuf->resv, NULL);
+	/* Others wait for the lock of the address space meanwhile. */
+	ret = dma_resv_lock_interruptible(dmabuf->resv, NULL);
+	if (ret)
+		return ret;
 	ret = phys_mmap_look(dmabuf, vma);
 	dma_resv_unlock(dmabuf->resv);
 	if (ret)

@@ -22,7 +22,7 @@
 #include "dma-buf-phys-internal.h"
 
 /* As for CPU views: user space chooses the size, the OOM killer stays out of it. */
-#define PHYS_RAM_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL)
+#define PHYS_RAM_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 /* One of them is NULL. */
 struct phys_ram_source {

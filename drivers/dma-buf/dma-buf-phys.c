@@ -1035,9 +1035,10 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_suspend, "DMA_BUF");
  * @dmabuf: a phys dma-buf that may be revoked
  * @reason: why
  *
- * A fatal signal ends the wait within seconds. The buffer is suspended all the
- * same and no map succeeds, but only a return of 0 promises that every mapping
- * is gone. The exporter must not restore the same reason meanwhile.
+ * A fatal signal ends the wait for importers within seconds, though not that for
+ * &dma_buf.resv. The buffer is suspended all the same and no map succeeds, but only
+ * a return of 0 promises that every mapping is gone. The exporter must not restore
+ * the same reason meanwhile.
  *
  * Context: process context, without &dma_buf.resv.
  * Return: 0, -EINTR if a fatal signal ended the wait, -EINVAL if the buffer may
@@ -1070,8 +1071,8 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_revoke, "DMA_BUF");
  * dma_buf_phys_revoke_killable - dma_buf_phys_revoke() where a user waits
  * @dmabuf: a phys dma-buf that may be revoked
  *
- * A fatal signal ends the wait within seconds. The buffer is revoked all the
- * same and no map succeeds, but only a return of 0 promises that every mapping
+ * A fatal signal ends the wait for importers within seconds, though not that for
+ * &dma_buf.resv. The buffer is revoked all the same and no map succeeds, but only a return of 0 promises that every mapping
  * is gone. Calling again waits again.
  *
  * Context: process context, without &dma_buf.resv.

@@ -8,8 +8,10 @@
  * holds bytes of its own; where it is MMIO, nothing is accessed.
  */
 #include <kunit/resource.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/gfp.h>
-#include <linux/ktime.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/sched/signal.h>
@@ -296,13 +298,16 @@ static void exporter_fails(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, peek(addr), 0x10);
 }
 
+/* At mmap() or, if it has moved there since, at an access. */
 static void no_cpu(struct kunit *test)
 {
-	struct mock_exporter *exp = export_mmio(test);
+	struct mock_exporter *exp = export_memory(test, memory(test, 0x10));
+	unsigned long addr = map_all(test, exp);
 
 	exp->ranges.no_cpu = true;
 	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP,
 			try_map(exp, SIZE, RW, MAP_SHARED, 0));
+	KUNIT_EXPECT_EQ(test, peek(addr), -EFAULT);
 }
 
 /* What the VMA at @addr says of caches. */
@@ -356,6 +361,142 @@ static void flags(struct kunit *test)
 	mmap_read_unlock(current->mm);
 }
 
+/*
+ * Who waits, and for whom
+ */
+
+/* Another thread of the process, which reads the first byte. */
+struct reader {
+	struct mm_struct *mm;
+	unsigned long addr;
+	int byte;
+	struct completion done;
+};
+
+static int read_one(void *arg)
+{
+	struct reader *reader = arg;
+
+	kthread_use_mm(reader->mm);
+	reader->byte = peek(reader->addr);
+	kthread_unuse_mm(reader->mm);
+	complete(&reader->done);
+	return 0;
+}
+
+static bool address_space_is_free(void)
+{
+	if (!down_write_trylock(&current->mm->mmap_lock))
+		return false;
+	up_write(&current->mm->mmap_lock);
+	return true;
+}
+
+/*
+ * A fault that finds resv taken, and then a copy under way, keeps nobody from the
+ * address space.
+ */
+static void fault_leaves_address_space(struct kunit *test)
+{
+	struct mock_exporter *exp = export_memory(test, memory(test, 0x10));
+	struct dma_resv *resv = exp->dmabuf->resv;
+	struct reader reader = {
+		.addr = map_all(test, exp),
+		.done = COMPLETION_INITIALIZER_ONSTACK(reader.done),
+	};
+	struct dma_fence *copy;
+	struct task_struct *task;
+
+	reader.mm = current->mm;
+	copy = mock_fence(test, exp->dmabuf, DMA_RESV_USAGE_KERNEL);
+	dma_resv_lock(resv, NULL);
+	task = kthread_run(read_one, &reader, "reader");
+	msleep(COPY_MS);
+	KUNIT_EXPECT_TRUE(test, address_space_is_free());
+	dma_resv_unlock(resv);
+	msleep(COPY_MS);
+	KUNIT_EXPECT_TRUE(test, address_space_is_free());
+	KUNIT_EXPECT_FALSE(test, completion_done(&reader.done));
+	dma_fence_signal(copy);
+	if (!IS_ERR(task))
+		wait_for_completion(&reader.done);
+	KUNIT_EXPECT_EQ(test, reader.byte, 0x10);
+}
+
+struct holder {
+	struct dma_resv *resv;
+	struct completion held, drop, done;
+};
+
+static int hold_resv(void *arg)
+{
+	struct holder *holder = arg;
+
+	dma_resv_lock(holder->resv, NULL);
+	complete(&holder->held);
+	wait_for_completion(&holder->drop);
+	dma_resv_unlock(holder->resv);
+	complete(&holder->done);
+	return 0;
+}
+
+/* All threads wait for an mmap() that waits; a signal ends it. */
+static void mmap_is_interruptible(struct kunit *test)
+{
+	struct mock_exporter *exp = export_memory(test, memory(test, 0x10));
+	struct holder holder = {
+		.resv = exp->dmabuf->resv,
+		.held = COMPLETION_INITIALIZER_ONSTACK(holder.held),
+		.drop = COMPLETION_INITIALIZER_ONSTACK(holder.drop),
+		.done = COMPLETION_INITIALIZER_ONSTACK(holder.done),
+	};
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(hold_resv, &holder,
+						    "holder")));
+	wait_for_completion(&holder.held);
+	allow_signal(SIGUSR1);
+	send_sig(SIGUSR1, current, 1);
+	KUNIT_EXPECT_EQ(test, -EINTR, try_map(exp, SIZE, RW, MAP_SHARED, 0));
+	flush_signals(current);
+	disallow_signal(SIGUSR1);
+	complete(&holder.drop);
+	wait_for_completion(&holder.done);
+	KUNIT_EXPECT_EQ(test, 0, try_map(exp, SIZE, RW, MAP_SHARED, 0));
+}
+
+/* Whether the page at @addr is there without a fault. */
+static bool present(struct vm_area_struct *vma, unsigned long addr)
+{
+	struct follow_pfnmap_args args = { .vma = vma, .address = addr };
+
+	if (follow_pfnmap_start(&args))
+		return false;
+	follow_pfnmap_end(&args);
+	return true;
+}
+
+/* No page keeps the attributes that an architecture would make of the VMA's. */
+static void mprotect_takes_pages(struct kunit *test)
+{
+	struct mock_exporter *exp = export_memory(test, memory(test, 0x10));
+	unsigned long addr = map_all(test, exp);
+	struct vm_area_struct *vma;
+
+	KUNIT_EXPECT_EQ(test, peek(addr), 0x10);
+	mmap_write_lock(current->mm);
+	vma = vma_lookup(current->mm, addr);
+	if (vma) {
+		KUNIT_EXPECT_TRUE(test, present(vma, addr));
+		KUNIT_EXPECT_EQ(test, 0, vma->vm_ops->mprotect(vma, addr,
+							       addr + PAGE_SIZE,
+							       VM_READ));
+		KUNIT_EXPECT_FALSE(test, present(vma, addr));
+	}
+	mmap_write_unlock(current->mm);
+	KUNIT_EXPECT_NOT_NULL(test, vma);
+	KUNIT_EXPECT_EQ(test, peek(addr), 0x10);
+}
+
 /* A fatal signal ends the owner's wait, but not what the owner wanted. */
 static void owner_is_killed(struct kunit *test)
 {
@@ -400,6 +541,9 @@ static struct kunit_case mmap_cases[] = {
 	KUNIT_CASE(no_cpu),
 	KUNIT_CASE(attribute),
 	KUNIT_CASE(flags),
+	KUNIT_CASE(fault_leaves_address_space),
+	KUNIT_CASE(mmap_is_interruptible),
+	KUNIT_CASE(mprotect_takes_pages),
 	KUNIT_CASE(owner_is_killed),
 	{}
 };
