@@ -307,6 +307,38 @@ TEST_F_TIMEOUT(ram, with_a_driver, LIMIT)
 	EXPECT_EQ(0, testdrv_release(name));
 }
 
+/* iommufd, and the kernel by a CPU view. */
+TEST_F_TIMEOUT(ram, with_a_cpu_view, LIMIT)
+{
+	const __u64 middle = self->backing.size / 2;
+	struct scene *scene = &self->scene;
+	__u8 data[PAGE / 2], got[PAGE / 2];
+	char name[PCI_NAME_LEN];
+	int importer;
+
+	ASSERT_EQ(0, scene_map_at(scene, self->backing.dmabuf, self->layout,
+				  IOVA));
+	importer = importer_open(1, name);
+	ASSERT_LE(0, importer);
+	ASSERT_EQ(0, importer_attach(importer, self->backing.dmabuf,
+				     DBT_ATTACH_CLASS | DBT_ATTACH_CPU, 0));
+	ASSERT_EQ(0, importer_map_all(importer));
+	scene_pattern(scene, data, sizeof(data));
+	bar_note(&scene->bar, self->layout, middle, data, sizeof(data));
+	EXPECT_EQ((ssize_t)sizeof(data),
+		  importer_write(importer, middle, data, sizeof(data)));
+	EXPECT_EQ(0, scene_judge(scene));
+	EXPECT_EQ(0, scene_read_arrives(scene, IOVA + middle, self->layout,
+					middle, sizeof(data)));
+	EXPECT_EQ(0, scene_write_arrives(scene, IOVA, self->layout, 0,
+					 sizeof(got)));
+	EXPECT_EQ((ssize_t)sizeof(got),
+		  importer_read(importer, 0, got, sizeof(got)));
+	EXPECT_EQ(0, memcmp(got, scene->bar.want, sizeof(got)));
+	close(importer);
+	EXPECT_EQ(0, testdrv_release(name));
+}
+
 /* A part of it by the scatterlist. */
 TEST_F_TIMEOUT(ram, driver_maps_a_slice, LIMIT)
 {
