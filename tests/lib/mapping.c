@@ -51,7 +51,7 @@ int dmabuf_map_aligned(int dmabuf, __u64 offset, size_t len, int prot,
 }
 
 static __thread sigjmp_buf way_out;
-static __thread volatile sig_atomic_t expected;
+static __thread bool expected;
 
 /* Not expected: the access is made again, and kills. */
 static void caught(int nr)
@@ -60,7 +60,7 @@ static void caught(int nr)
 		signal(nr, SIG_DFL);
 		return;
 	}
-	expected = 0;
+	expected = false;
 	siglongjmp(way_out, nr);
 }
 
@@ -78,7 +78,14 @@ static void expect(void)
 			die("sigaction: %s", strerror(errno));
 		__atomic_store_n(&prepared, true, __ATOMIC_RELAXED);
 	}
-	expected = 1;
+	expected = true;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static void expect_no_more(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	expected = false;
 }
 
 int touch_copy(void *to, const void *from, size_t len)
@@ -88,8 +95,7 @@ int touch_copy(void *to, const void *from, size_t len)
 	if (!nr) {
 		expect();
 		memcpy(to, from, len);
-		asm volatile("" : : : "memory");
-		expected = 0;
+		expect_no_more();
 	}
 	return nr;
 }
@@ -100,8 +106,8 @@ int touch_load(const void *from, __u64 *value)
 
 	if (!nr) {
 		expect();
-		*value = *(const volatile __u64 *)from;
-		expected = 0;
+		*value = __atomic_load_n((const __u64 *)from, __ATOMIC_RELAXED);
+		expect_no_more();
 	}
 	return nr;
 }
@@ -112,8 +118,8 @@ int touch_store(void *to, __u64 value)
 
 	if (!nr) {
 		expect();
-		*(volatile __u64 *)to = value;
-		expected = 0;
+		__atomic_store_n((__u64 *)to, value, __ATOMIC_RELAXED);
+		expect_no_more();
 	}
 	return nr;
 }
@@ -130,20 +136,11 @@ __u64 count_page_faults(void)
 /* A level of the page tables, by the name that ends a line of the dump. */
 static __u64 level_size(const char *line)
 {
-	static const struct {
-		const char *name;
-		__u64 size;
-	} levels[] = {
-		{ " pte", 1ULL << 12 },
-		{ " pmd", 1ULL << 21 },
-		{ " pud", 1ULL << 30 },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-		if (strstr(line, levels[i].name))
-			return levels[i].size;
-	return 0;
+	if (strstr(line, " pte"))
+		return 0x1000;
+	if (strstr(line, " pmd"))
+		return 0x200000;
+	return strstr(line, " pud") ? 0x40000000 : 0;
 }
 
 int cpu_page_at(const void *at, struct cpu_page *page)
