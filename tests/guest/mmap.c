@@ -1093,7 +1093,7 @@ static __u64 count_in_bar(const struct bar *bar)
 {
 	const __u8 *counter = bar->map + several_ranges[0].offset;
 
-	return *(volatile const __u64 *)counter;
+	return __atomic_load_n((const __u64 *)counter, __ATOMIC_RELAXED);
 }
 
 /* The writer does nothing to the BAR for 2 ms. */

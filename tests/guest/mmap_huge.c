@@ -28,9 +28,9 @@
 
 #define LIMIT		60	/* seconds per test */
 #define BAR		2
-#define PAGE		(1ULL << 12)
-#define LARGE		(1ULL << 21)
-#define HUGE		(1ULL << 30)
+#define PAGE		0x1000ULL
+#define LARGE		0x200000ULL
+#define HUGE		0x40000000ULL
 #define RW		(PROT_READ | PROT_WRITE)
 #define MEMTYPES	"/sys/kernel/debug/x86/pat_memtype_list"
 
@@ -68,6 +68,16 @@ FIXTURE_TEARDOWN(huge)
 	EXPECT_EQ(self->dmabufs, settle_dmabufs(self->dmabufs));
 }
 
+static void put(__u8 *at, __u64 value)
+{
+	__atomic_store_n((__u64 *)at, value, __ATOMIC_RELAXED);
+}
+
+static __u64 get(const __u8 *at)
+{
+	return __atomic_load_n((const __u64 *)at, __ATOMIC_RELAXED);
+}
+
 /*
  * The BAR from @at, byte by byte: each @stride has its offset, as seen through
  * @map. Counts the faults that it takes.
@@ -78,7 +88,7 @@ static int holds(__u8 *bar, __u64 at, __u8 *map, __u64 len, __u64 stride,
 	__u64 i, value, begin;
 
 	for (i = 0; i < len; i += stride)
-		*(volatile __u64 *)(bar + at + i) = at + i;
+		put(bar + at + i, at + i);
 	/* The first time, the stack and the like come by faults, too. */
 	touch_load(&value, &value);
 	begin = count_page_faults();
@@ -91,7 +101,7 @@ static int holds(__u8 *bar, __u64 at, __u8 *map, __u64 len, __u64 stride,
 	for (i = 0; i < len; i += stride)
 		if (touch_store(map + i, ~(at + i)))
 			return -EFAULT;
-		else if (*(volatile __u64 *)(bar + at + i) != ~(at + i))
+		else if (get(bar + at + i) != ~(at + i))
 			return -EILSEQ;
 	return 0;
 }
@@ -321,7 +331,7 @@ TEST_F_TIMEOUT(huge, read_only, LIMIT)
 	EXPECT_EQ(SIGSEGV, touch_store(map, 0));
 	ASSERT_EQ(0, mprotect(map, LARGE, RW));
 	EXPECT_EQ(0, touch_store(map, 1));
-	EXPECT_EQ(1, *(volatile __u64 *)self->bar);
+	EXPECT_EQ(1, get(self->bar));
 	munmap(map, LARGE);
 	close(fd);
 }

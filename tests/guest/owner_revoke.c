@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -394,7 +395,7 @@ TEST_F_TIMEOUT(owned, reasons, LIMIT)
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(orders); i++)
 		EXPECT_EQ(0, go_through(&self->owned, orders[i]));
 }
 
@@ -793,11 +794,11 @@ TEST_F_TIMEOUT(bad, file_descriptors, LIMIT)
 	EXPECT_EQ(-EBADF, set(dev, feature, -1, value));
 	EXPECT_EQ(-EBADF, set(dev, feature, 1000, value));
 	EXPECT_EQ(-EBADF, set(dev, feature, 0x7fffffff, value));
-	EXPECT_EQ(-EBADF, set(dev, feature, (int)0x80000000, value));
+	EXPECT_EQ(-EBADF, set(dev, feature, INT_MIN, value));
 	EXPECT_EQ(-EBADF, set(dev, feature, path, value));
 	close(path);
 	EXPECT_EQ(-EBADF, set(dev, feature, path, value));
-	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		ASSERT_LE(0, files[i]);
 		EXPECT_EQ(-EINVAL, set(dev, feature, files[i], value));
 		close(files[i]);
