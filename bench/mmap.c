@@ -34,9 +34,9 @@
 #include "vfio.h"
 
 #define BAR		2
-#define PAGE		(1ULL << 12)
-#define LARGE		(1ULL << 21)
-#define ALL		(64ULL << 20)
+#define PAGE		0x1000ULL
+#define LARGE		0x200000ULL
+#define ALL		0x4000000ULL
 #define NR_SMALL	64	/* faults per round */
 #define TURNS		15
 
@@ -91,7 +91,7 @@ static void touch(const __u8 *at, __u64 len, __u64 stride)
 	__u64 i;
 
 	for (i = 0; i < len; i += stride)
-		(void)*(volatile const __u8 *)(at + i);
+		__atomic_load_n(at + i, __ATOMIC_RELAXED);
 }
 
 /* @nr faults, each of a page of @size, at an address @skew bytes off alignment. */
