@@ -33,8 +33,7 @@
 #define MEM		0x100000
 #define SIZE		0x80000ULL
 
-FIXTURE(both)
-{
+struct both {
 	struct rdma_host a, b;
 	struct rdma_qp qa, qb;
 	struct rdma_mr mr;
@@ -43,6 +42,11 @@ FIXTURE(both)
 	struct vfio_region_dma_range range;
 	struct layout layout;
 	unsigned int dmabufs;
+};
+
+FIXTURE(both)
+{
+	struct both both;
 };
 
 FIXTURE_VARIANT(both)
@@ -80,37 +84,40 @@ static int open_scene(struct scene *scene, const struct backing *backing)
 
 FIXTURE_SETUP(both)
 {
+	struct both *both = &self->both;
 	struct rdma_region region = {
 		.len = SIZE,
 		.iova = MR_IOVA,
 		.access = RDMA_ALL | variant->access,
 	};
 
-	self->dmabufs = count_dmabufs();
-	ASSERT_EQ(0, backing_new(&self->backing, variant->kind, SIZE));
-	rdma_host_start(&self->a, RDMA_A, MEM);
-	rdma_host_start(&self->b, RDMA_B, MEM);
-	ASSERT_EQ(0, open_scene(&self->scene, &self->backing));
-	self->range.length = SIZE;
-	self->layout = (struct layout){ &self->range, 1 };
-	region.dmabuf = self->backing.dmabuf;
-	ASSERT_EQ(0, rdma_reg(&self->a, &region, &self->mr));
-	rdma_qps_connect(&self->a, &self->qa, 0, &self->b, &self->qb,
+	both->dmabufs = count_dmabufs();
+	ASSERT_EQ(0, backing_new(&both->backing, variant->kind, SIZE));
+	rdma_host_start(&both->a, RDMA_A, MEM);
+	rdma_host_start(&both->b, RDMA_B, MEM);
+	ASSERT_EQ(0, open_scene(&both->scene, &both->backing));
+	both->range.length = SIZE;
+	both->layout = (struct layout){ &both->range, 1 };
+	region.dmabuf = both->backing.dmabuf;
+	ASSERT_EQ(0, rdma_reg(&both->a, &region, &both->mr));
+	rdma_qps_connect(&both->a, &both->qa, 0, &both->b, &both->qb,
 			 IBV_QPT_RC);
-	ASSERT_EQ(0, scene_map_at(&self->scene, self->backing.dmabuf,
-				  self->layout, IOVA));
+	ASSERT_EQ(0, scene_map_at(&both->scene, both->backing.dmabuf,
+				  both->layout, IOVA));
 }
 
 FIXTURE_TEARDOWN(both)
 {
-	rdma_host_stop(&self->b);
-	rdma_host_stop(&self->a);
-	backing_free(&self->backing);
-	scene_close(&self->scene);
-	EXPECT_EQ(self->dmabufs, settle_dmabufs(self->dmabufs));
+	struct both *both = &self->both;
+
+	rdma_host_stop(&both->b);
+	rdma_host_stop(&both->a);
+	backing_free(&both->backing);
+	scene_close(&both->scene);
+	EXPECT_EQ(both->dmabufs, settle_dmabufs(both->dmabufs));
 }
 
-static enum ibv_wc_status peer(FIXTURE_DATA(both) *both,
+static enum ibv_wc_status peer(struct both *both,
 			       enum ibv_wr_opcode opcode, __u64 offset,
 			       __u32 len)
 {
@@ -120,7 +127,7 @@ static enum ibv_wc_status peer(FIXTURE_DATA(both) *both,
 }
 
 /* The peer writes @len bytes; the CPU sees them, and the device their start. */
-static int peer_writes(FIXTURE_DATA(both) *both, __u64 offset, __u32 len)
+static int peer_writes(struct both *both, __u64 offset, __u32 len)
 {
 	struct scene *scene = &both->scene;
 	int err;
@@ -135,7 +142,7 @@ static int peer_writes(FIXTURE_DATA(both) *both, __u64 offset, __u32 len)
 }
 
 /* The device writes a block; the peer and the CPU see it. */
-static int device_writes(FIXTURE_DATA(both) *both, __u64 offset)
+static int device_writes(struct both *both, __u64 offset)
 {
 	struct scene *scene = &both->scene;
 	int err = scene_write_arrives(scene, IOVA + offset, both->layout,
@@ -151,40 +158,44 @@ static int device_writes(FIXTURE_DATA(both) *both, __u64 offset)
 
 TEST_F_TIMEOUT(both, see_each_other, LIMIT)
 {
-	EXPECT_EQ(0, peer_writes(self, 0, SIZE));
-	EXPECT_EQ(0, peer_writes(self, 0x3210, 0x5000));
-	EXPECT_EQ(0, device_writes(self, 0));
-	EXPECT_EQ(0, device_writes(self, 0x7800));
-	EXPECT_EQ(0, device_writes(self, SIZE - PAGE));
-	EXPECT_EQ(0, rdma_dereg(&self->mr));
+	struct both *both = &self->both;
+
+	EXPECT_EQ(0, peer_writes(both, 0, SIZE));
+	EXPECT_EQ(0, peer_writes(both, 0x3210, 0x5000));
+	EXPECT_EQ(0, device_writes(both, 0));
+	EXPECT_EQ(0, device_writes(both, 0x7800));
+	EXPECT_EQ(0, device_writes(both, SIZE - PAGE));
+	EXPECT_EQ(0, rdma_dereg(&both->mr));
 }
 
 /* Either may go first, the other goes on. */
 TEST_F_TIMEOUT(both, iommufd_goes_first, LIMIT)
 {
-	struct scene *scene = &self->scene;
+	struct both *both = &self->both;
+	struct scene *scene = &both->scene;
 	__u64 unmapped;
 
 	EXPECT_EQ(0, ioas_unmap(scene->iommufd, scene->ioas, IOVA, SIZE,
 				&unmapped));
 	EXPECT_EQ(0, scene_write_stopped(scene, IOVA));
-	scene_pattern(scene, self->b.mem, SIZE);
-	bar_note(&scene->bar, self->layout, 0, self->b.mem, SIZE);
-	EXPECT_EQ(IBV_WC_SUCCESS, peer(self, IBV_WR_RDMA_WRITE, 0, SIZE));
+	scene_pattern(scene, both->b.mem, SIZE);
+	bar_note(&scene->bar, both->layout, 0, both->b.mem, SIZE);
+	EXPECT_EQ(IBV_WC_SUCCESS, peer(both, IBV_WR_RDMA_WRITE, 0, SIZE));
 	EXPECT_EQ(0, scene_judge(scene));
-	EXPECT_EQ(0, rdma_dereg(&self->mr));
+	EXPECT_EQ(0, rdma_dereg(&both->mr));
 }
 
 TEST_F_TIMEOUT(both, rdma_goes_first, LIMIT)
 {
-	struct scene *scene = &self->scene;
+	struct both *both = &self->both;
+	struct scene *scene = &both->scene;
 
-	EXPECT_EQ(0, peer_writes(self, 0, PAGE));
-	EXPECT_EQ(0, rdma_dereg(&self->mr));
+	EXPECT_EQ(0, peer_writes(both, 0, PAGE));
+	EXPECT_EQ(0, rdma_dereg(&both->mr));
 	EXPECT_EQ(IBV_WC_REM_ACCESS_ERR,
-		  peer(self, IBV_WR_RDMA_WRITE, 0, PAGE));
+		  peer(both, IBV_WR_RDMA_WRITE, 0, PAGE));
 	EXPECT_EQ(0, scene_judge(scene));
-	EXPECT_EQ(0, scene_write_arrives(scene, IOVA, self->layout, 0, PAGE));
+	EXPECT_EQ(0, scene_write_arrives(scene, IOVA, both->layout, 0, PAGE));
 }
 
 int main(int argc, char **argv)
