@@ -1072,8 +1072,8 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_revoke, "DMA_BUF");
  * @dmabuf: a phys dma-buf that may be revoked
  *
  * A fatal signal ends the wait for importers within seconds, though not that for
- * &dma_buf.resv. The buffer is revoked all the same and no map succeeds, but only a return of 0 promises that every mapping
- * is gone. Calling again waits again.
+ * &dma_buf.resv. The buffer is revoked all the same and no map succeeds, but only a
+ * return of 0 promises that every mapping is gone. Calling again waits again.
  *
  * Context: process context, without &dma_buf.resv.
  * Return: 0, -EINTR if a fatal signal ended the wait, -EINVAL if the buffer may

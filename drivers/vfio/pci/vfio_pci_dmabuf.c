@@ -444,9 +444,11 @@ static int vfio_pci_dma_buf_set_status(struct vfio_pci_dma_buf *vbuf,
 {
 	lockdep_assert_held(&vbuf->owner_lock);
 
+	if (vbuf->owner_done)
+		return -EBADFD;
 	/* Who was killed while it waited for the end, may have a successor. */
-	if (vbuf->owner_done || (vbuf->owner_revoked &&
-	    status != VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_PERM))
+	if (vbuf->owner_revoked &&
+	    status != VFIO_DEVICE_FEATURE_DMA_BUF_REVOKE_PERM)
 		return -EBADFD;
 
 	switch (status) {
