@@ -13,7 +13,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -431,63 +430,6 @@ TEST_F_TIMEOUT(live, other_ways, LIMIT)
 	close(ends[0]);
 	close(ends[1]);
 	EXPECT_EQ(0, works(scene, self->map, 0, SIZE));
-}
-
-/* The group of the second edu device, which nobody else has. Or -errno. */
-static int open_group(void)
-{
-	char name[PCI_NAME_LEN], path[64], target[PATH_MAX];
-	ssize_t len;
-	int err;
-
-	err = pci_find(PCI_ID_EDU, 1, name);
-	if (!err)
-		err = pci_bind_vfio(name);
-	if (err)
-		return err;
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group",
-		 name);
-	len = readlink(path, target, sizeof(target) - 1);
-	if (len < 0)
-		return -errno;
-	target[len] = '\0';
-	snprintf(path, sizeof(path), "/dev/vfio/%.16s",
-		 strrchr(target, '/') + 1);
-	err = open(path, O_RDWR | O_CLOEXEC);
-	return err < 0 ? -errno : err;
-}
-
-static int container_map(int container, void *at, __u64 iova)
-{
-	const struct vfio_iommu_type1_dma_map map = {
-		.argsz = sizeof(map),
-		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-		.vaddr = (size_t)at,
-		.iova = iova,
-		.size = PAGE,
-	};
-
-	return ioctl(container, VFIO_IOMMU_MAP_DMA, &map) ? -errno : 0;
-}
-
-/* A container of VFIO's would map it for DMA for ever. */
-TEST_F_TIMEOUT(live, container, LIMIT)
-{
-	int group = open_group(), container;
-	__u8 memory[2 * PAGE];
-
-	ASSERT_LE(0, group);
-	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, container);
-	ASSERT_EQ(0, ioctl(group, VFIO_GROUP_SET_CONTAINER, &container));
-	ASSERT_EQ(0, ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
-	EXPECT_EQ(0, container_map(container, (void *)(((size_t)memory + PAGE) &
-						       ~(PAGE - 1)), 0));
-	EXPECT_EQ(-EFAULT, container_map(container, self->map, PAGE));
-	EXPECT_EQ(0, works(&self->scene, self->map, 0, SIZE));
-	EXPECT_EQ(-EFAULT, container_map(container, self->map, PAGE));
-	close(container);
-	close(group);
 }
 
 TEST_F_TIMEOUT(live, debugger, LIMIT)
