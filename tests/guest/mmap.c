@@ -38,6 +38,7 @@
 #include "kselftest_harness.h"
 
 #define LIMIT		60	/* seconds per test */
+#define LONG_LIMIT	1800	/* of those that go on as often as one likes */
 #define WINDOW		0x40000
 #define PAGE		0x1000ULL
 #define NR_PAGES	8
@@ -786,6 +787,14 @@ TEST_F_TIMEOUT(away, closed_meanwhile, LIMIT)
  * Away and back all the time, with threads that never pause
  */
 
+/* MMAP_TIMES times as often. */
+static unsigned int times(unsigned int once)
+{
+	const char *more = getenv("MMAP_TIMES");
+
+	return more ? once * atoi(more) : once;
+}
+
 static int toggle_memory(struct scene *scene, int dmabuf)
 {
 	int err = memory_off(scene, dmabuf);
@@ -968,13 +977,13 @@ FIXTURE_TEARDOWN(busy)
 	EXPECT_EQ(0, busy_close(&self->busy));
 }
 
-TEST_F_TIMEOUT(busy, no_wrong_byte, LIMIT)
+TEST_F_TIMEOUT(busy, no_wrong_byte, LONG_LIMIT)
 {
 	struct busy *busy = &self->busy;
 	struct scene *scene = &busy->scene;
 	unsigned int i;
 
-	for (i = 0; i < variant->times; i++) {
+	for (i = 0; i < times(variant->times); i++) {
 		ASSERT_EQ(0, variant->act(scene, busy->dmabuf));
 		usleep(1000);
 	}
@@ -1058,12 +1067,12 @@ static bool goes_on(const struct bar *bar)
 	return before != count_in_bar(bar);
 }
 
-TEST_F_TIMEOUT(quiet, nothing_arrives, LIMIT)
+TEST_F_TIMEOUT(quiet, nothing_arrives, LONG_LIMIT)
 {
 	struct busy *busy = &self->busy;
-	int i;
+	unsigned int i;
 
-	for (i = 0; i < 50; i++) {
+	for (i = 0; i < times(50); i++) {
 		ASSERT_TRUE(goes_on(&busy->watch));
 		ASSERT_EQ(0, variant->go(&busy->scene, busy->dmabuf));
 		ASSERT_EQ(0, variant->expose(&busy->scene));
