@@ -39,8 +39,8 @@ lint: setup	## style and static checks of our files
 bench: setup	## the measurements; ONLY=<glob> some of them
 	@scripts/bench
 
-docs:		## the documentation, as HTML
-	@scripts/later docs
+docs: setup	## the documentation, as HTML, in build/docs
+	@scripts/docs
 
 series:		## the whole as a git-am series
 	@scripts/later series
