@@ -42,8 +42,8 @@ bench: setup	## the measurements; ONLY=<glob> some of them
 docs: setup	## the documentation, as HTML, in build/docs
 	@scripts/docs
 
-series:		## the whole as a git-am series
-	@scripts/later series
+series: setup	## the whole as patches for git am, in build/series
+	@scripts/series
 
 install:	## build and install this kernel
 	@scripts/later install
