@@ -6,7 +6,7 @@
  * and by the kernel through a CPU view; the CPU sees the same bytes in the
  * buffer's own mmap. There is no domain view.
  *
- * flavour: plain debug
+ * flavour: plain
  * topology: gpu
  * tier: check
  * timeout: 120

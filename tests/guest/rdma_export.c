@@ -7,7 +7,7 @@
  * second edu device rings there by DMA, through iommufd, a driver or an RDMA
  * device of its own.
  *
- * flavour: plain debug
+ * flavour: plain
  * topology: root
  * tier: check
  * timeout: 200
