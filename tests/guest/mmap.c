@@ -837,17 +837,20 @@ struct worker {
 	__u64 done, gone, wrong;
 };
 
+/* One more; only its own thread changes it. */
+static void count(__u64 *counter)
+{
+	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
 static void *write_on(void *arg)
 {
 	struct worker *worker = arg;
-	__u64 count = 0;
+	__u64 value = 0;
 
-	while (!__atomic_load_n(&worker->stop, __ATOMIC_RELAXED)) {
-		if (touch_store(worker->map, ++count))
-			worker->gone++;
-		else
-			worker->done++;
-	}
+	while (!__atomic_load_n(&worker->stop, __ATOMIC_RELAXED))
+		count(touch_store(worker->map, ++value) ? &worker->gone :
+							  &worker->done);
 	return NULL;
 }
 
@@ -860,11 +863,9 @@ static void *read_on(void *arg)
 		at = PAGE + rand_r(&worker->seed) % (SIZE - PAGE) / 8 * 8;
 		memcpy(&want, worker->want + at, 8);
 		if (touch_load(worker->map + at, &value))
-			worker->gone++;
-		else if (value != want)
-			worker->wrong++;
+			count(&worker->gone);
 		else
-			worker->done++;
+			count(value == want ? &worker->done : &worker->wrong);
 	}
 	return NULL;
 }
@@ -889,6 +890,23 @@ static void start_worker(struct worker *worker, __u8 *map, struct bar *bar,
 		die("no thread");
 }
 
+/* Each has had its turn, in 10 s at most. */
+static int await_workers(struct busy *busy)
+{
+	const __u64 limit = now_ms() + 10000;
+	int i;
+
+	for (i = 0; i < NR_THREADS; i++) {
+		while (__atomic_load_n(&busy->workers[i].done,
+				       __ATOMIC_RELAXED) <= AT_LEAST) {
+			if (now_ms() > limit)
+				return -ETIMEDOUT;
+			usleep(1000);
+		}
+	}
+	return 0;
+}
+
 static int busy_open(struct busy *busy)
 {
 	int err, i;
@@ -906,7 +924,7 @@ static int busy_open(struct busy *busy)
 	for (i = 0; i < NR_THREADS; i++)
 		start_worker(&busy->workers[i], busy->map, &busy->scene.bar,
 			     i ? read_on : write_on);
-	return 0;
+	return await_workers(busy);
 }
 
 static void stop_workers(struct busy *busy)
