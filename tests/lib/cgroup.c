@@ -3,33 +3,19 @@
  * A memory cgroup. See cgroup.h.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "pci.h"
 
 #define ROOT	"/sys/fs/cgroup"
 #define CHILD	ROOT "/test"
 
-static int put(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, value, strlen(value)) != (ssize_t)strlen(value))
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 int cgroup_make(void)
 {
-	int err = put(ROOT "/cgroup.subtree_control", "+memory");
+	int err = pci_write_file(ROOT "/cgroup.subtree_control", "+memory");
 
 	if (err)
 		return err;
@@ -43,12 +29,12 @@ int cgroup_remove(void)
 
 int cgroup_enter(void)
 {
-	return put(CHILD "/cgroup.procs", "0");
+	return pci_write_file(CHILD "/cgroup.procs", "0");
 }
 
 int cgroup_leave(void)
 {
-	return put(ROOT "/cgroup.procs", "0");
+	return pci_write_file(ROOT "/cgroup.procs", "0");
 }
 
 int cgroup_limit(long long bytes)
@@ -57,7 +43,7 @@ int cgroup_limit(long long bytes)
 
 	if (bytes >= 0)
 		snprintf(text, sizeof(text), "%lld", bytes);
-	return put(CHILD "/memory.max", text);
+	return pci_write_file(CHILD "/memory.max", text);
 }
 
 long long cgroup_charged(void)
