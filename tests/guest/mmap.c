@@ -795,18 +795,27 @@ static unsigned int times(unsigned int once)
 	return more ? once * atoi(more) : once;
 }
 
+/* While the memory is away, all threads have a turn: two system calls are fast. */
+static int toggle(struct scene *scene, int dmabuf,
+		  int (*away)(struct scene *scene, int dmabuf),
+		  int (*back)(struct scene *scene, int dmabuf))
+{
+	int err = away(scene, dmabuf);
+
+	if (err)
+		return err;
+	usleep(1000);
+	return back(scene, dmabuf);
+}
+
 static int toggle_memory(struct scene *scene, int dmabuf)
 {
-	int err = memory_off(scene, dmabuf);
-
-	return err ? err : memory_on(scene, dmabuf);
+	return toggle(scene, dmabuf, memory_off, memory_on);
 }
 
 static int toggle_owner(struct scene *scene, int dmabuf)
 {
-	int err = take(scene, dmabuf);
-
-	return err ? err : give(scene, dmabuf);
+	return toggle(scene, dmabuf, take, give);
 }
 
 static int ioctl_reset(struct scene *scene, int dmabuf)
