@@ -46,6 +46,13 @@ expect "status 1" "is red as well"
 inner --guest tests/host/red --only zz-green
 expect "status 0" "and a good test alone is green"
 
+flock $logs/vm.lock sleep 3 &
+sleep 1
+inner --guest tests/host/red --only zz-green
+wait
+expect "waiting for .*vm.lock: another run is at it" "two runs do not share their logs"
+expect "status 0" "and the second one is done after the first"
+
 AGAIN=1 inner --tier long --guest /nonexistent --host tests/host/red-long
 expect "ok   green: 1 passed (. s)$" "the long tier runs"
 inner --tier long --guest /nonexistent --host tests/host/red-long
