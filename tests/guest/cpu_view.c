@@ -26,6 +26,7 @@
 #include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
 
+#include "cgroup.h"
 #include "import.h"
 #include "leaks.h"
 #include "report.h"
@@ -401,8 +402,6 @@ TEST_F_TIMEOUT(cpu, slow_section_is_named, LIMIT)
  * Memory cgroup
  */
 
-#define CGROUP		"/sys/fs/cgroup"
-#define SMALL_CGROUP	CGROUP "/cpu_view"
 #define NR_CHARGED	16384	/* ranges, of one page each */
 
 /*
@@ -411,39 +410,6 @@ TEST_F_TIMEOUT(cpu, slow_section_is_named, LIMIT)
  */
 #define LEAST_CHARGE	(NR_CHARGED * 128LL)
 #define SLACK		(512LL << 10)
-
-static int put(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, value, strlen(value)) != (ssize_t)strlen(value))
-		err = -errno;
-	close(fd);
-	return err;
-}
-
-static long long charged(void)
-{
-	long long bytes = -1;
-	FILE *file = fopen(SMALL_CGROUP "/memory.current", "r");
-
-	if (file && fscanf(file, "%lld", &bytes) != 1)
-		bytes = -1;
-	if (file)
-		fclose(file);
-	return bytes;
-}
-
-static int limit_to(long long bytes)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%lld", bytes);
-	return put(SMALL_CGROUP "/memory.max", text);
-}
 
 /* The same bytes many times: each is a piece of its own. */
 static int export_charged(struct vfio_dev *dev, __u32 nr, __u64 length)
@@ -463,46 +429,47 @@ static int export_charged(struct vfio_dev *dev, __u32 nr, __u64 length)
 	do {								\
 		if (!(condition)) {					\
 			printf("# line %d: %s; charged %lld, before %lld\n", \
-			       __LINE__, #condition, charged(), before);	\
+			       __LINE__, #condition, cgroup_charged(),	\
+			       before);					\
 			return 1;					\
 		}							\
 	} while (0)
 
-/* In a process of the small cgroup. Returns its exit status. */
+/* In a process of the cgroup. Returns its exit status. */
 static int charge_and_uncharge(int importer, int dmabuf, struct vfio_dev *dev)
 {
 	long long before = 0;
 
-	CHECK(!put(SMALL_CGROUP "/cgroup.procs", "0"));
+	CHECK(!cgroup_enter());
 	CHECK(!importer_attach(importer, dmabuf, CPU, 0));
-	before = charged();
-	CHECK(!limit_to(before + LEAST_CHARGE / 2));
+	before = cgroup_charged();
+	CHECK(!cgroup_limit(before + LEAST_CHARGE / 2));
 	CHECK(importer_map_all(importer) == -ENOMEM);
-	CHECK(charged() <= before + SLACK);
+	CHECK(cgroup_charged() <= before + SLACK);
 	CHECK(importer_read(importer, 0, &before, 0) == -ENODEV);
 	CHECK(!importer_map(importer, 0x1ff, 2));
 	CHECK(!importer_unmap(importer));
 
-	before = charged();
-	CHECK(!put(SMALL_CGROUP "/memory.max", "max"));
+	before = cgroup_charged();
+	CHECK(!cgroup_limit(-1));
 	CHECK(!importer_map_all(importer));
-	CHECK(charged() >= before + LEAST_CHARGE);
+	CHECK(cgroup_charged() >= before + LEAST_CHARGE);
 
 	/* A suspend gives all of it back. */
 	CHECK(!vfio_set_memory(dev, false));
-	CHECK(charged() <= before + SLACK);
+	CHECK(cgroup_charged() <= before + SLACK);
 	CHECK(!vfio_set_memory(dev, true));
 
 	/* Whoever remaps, who attached is charged. */
-	CHECK(!put(CGROUP "/cgroup.procs", "0"));
-	CHECK(!limit_to(charged() + LEAST_CHARGE / 2));
+	CHECK(!cgroup_leave());
+	CHECK(!cgroup_limit(cgroup_charged() + LEAST_CHARGE / 2));
 	CHECK(importer_remap(importer) == -ENOMEM);
-	CHECK(!put(SMALL_CGROUP "/memory.max", "max"));
-	before = charged();
+	CHECK(!cgroup_limit(-1));
+	before = cgroup_charged();
 	CHECK(!importer_remap(importer));
-	CHECK(charged() >= before + LEAST_CHARGE);
+	CHECK(cgroup_charged() >= before + LEAST_CHARGE);
 	CHECK(!importer_unmap(importer));
-	CHECK(charged() <= before + SLACK);
+	CHECK(cgroup_charged() <= before + SLACK);
 	CHECK(!importer_detach(importer));
 	return 0;
 }
@@ -512,8 +479,7 @@ TEST_F_TIMEOUT(cpu, charged_to_who_attached, LIMIT)
 	int status;
 	pid_t pid;
 
-	ASSERT_EQ(0, put(CGROUP "/cgroup.subtree_control", "+memory"));
-	ASSERT_EQ(0, mkdir(SMALL_CGROUP, 0755));
+	ASSERT_EQ(0, cgroup_make());
 	self->in.dmabuf = export_charged(&self->in.exporter, NR_CHARGED, PAGE);
 	ASSERT_LE(0, self->in.dmabuf);
 	pid = fork();
@@ -526,7 +492,7 @@ TEST_F_TIMEOUT(cpu, charged_to_who_attached, LIMIT)
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
-	EXPECT_EQ(0, rmdir(SMALL_CGROUP));
+	EXPECT_EQ(0, cgroup_remove());
 }
 
 /* So many pieces of 16 MiB with their guard page take 4 GiB of page tables. */
@@ -538,15 +504,15 @@ static int charge_over_4g(int importer, int dmabuf)
 {
 	long long before = 0;
 
-	CHECK(!put(SMALL_CGROUP "/cgroup.procs", "0"));
+	CHECK(!cgroup_enter());
 	CHECK(!importer_attach(importer, dmabuf, CPU, 0));
-	before = charged();
-	CHECK(!limit_to(before + LIMIT_OVER_4G));
+	before = cgroup_charged();
+	CHECK(!cgroup_limit(before + LIMIT_OVER_4G));
 	/* If it were let through, it would take minutes, and all memory. */
 	alarm(10);
 	CHECK(importer_map_all(importer) == -ENOMEM);
 	alarm(0);
-	CHECK(charged() <= before + SLACK);
+	CHECK(cgroup_charged() <= before + SLACK);
 	CHECK(!importer_detach(importer));
 	return 0;
 }
@@ -557,8 +523,7 @@ TEST_F_TIMEOUT(cpu, charge_over_4g, LIMIT)
 	int status;
 	pid_t pid;
 
-	ASSERT_EQ(0, put(CGROUP "/cgroup.subtree_control", "+memory"));
-	ASSERT_EQ(0, mkdir(SMALL_CGROUP, 0755));
+	ASSERT_EQ(0, cgroup_make());
 	self->in.dmabuf = export_charged(&self->in.exporter, NR_OVER_4G, LEN_OVER_4G);
 	ASSERT_LE(0, self->in.dmabuf);
 	pid = fork();
@@ -570,7 +535,7 @@ TEST_F_TIMEOUT(cpu, charge_over_4g, LIMIT)
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
-	EXPECT_EQ(0, rmdir(SMALL_CGROUP));
+	EXPECT_EQ(0, cgroup_remove());
 }
 
 /*

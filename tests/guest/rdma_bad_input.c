@@ -25,11 +25,11 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
+#include "faults.h"
 #include "iommufd.h"
 #include "kmsg.h"
 #include "leaks.h"
@@ -448,53 +448,19 @@ TEST_F_TIMEOUT(door, same_fd_many_times, LIMIT)
  * Memory limits
  */
 
-static bool put(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool done;
-
-	if (fd < 0)
-		return false;
-	done = write(fd, value, strlen(value)) == (ssize_t)strlen(value);
-	close(fd);
-	return done;
-}
-
-/* Let also allocations fail that may wait, and do not fill the log with it. */
-static bool fail_setup(void)
-{
-	return put("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") &&
-	       put("/sys/kernel/debug/failslab/verbose", "0") &&
-	       put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N") &&
-	       put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N") &&
-	       put("/sys/kernel/debug/fail_page_alloc/min-order", "0") &&
-	       put("/sys/kernel/debug/fail_page_alloc/verbose", "0");
-}
-
-static int fail_open(void)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/task/%ld/fail-nth",
-		 syscall(SYS_gettid));
-	return open(path, O_RDWR | O_CLOEXEC);
-}
-
 /* Register while the nth allocation fails. 1: there were not so many. */
 static int reg_failing(const struct scene_rdma *scene, enum uverbs_door door,
 		       int fail, unsigned int nth)
 {
 	struct uverbs_mr mr;
-	char text[16] = "";
+	bool happened;
 	int err;
 
-	snprintf(text, sizeof(text), "%u", nth);
-	if (pwrite(fail, text, strlen(text), 0) < 0)
-		return -errno;
+	err = faults_set(fail, nth);
+	if (err)
+		return err;
 	err = reg_good(scene, door, &mr);
-	if (pread(fail, text, sizeof(text) - 1, 0) < 0 ||
-	    pwrite(fail, "0", 1, 0) < 0)
-		return -errno;
+	happened = faults_happened(fail);
 	if (!err)
 		uverbs_dereg(&scene->verbs, &mr);
 	if (err && err != -ENOMEM) {
@@ -505,7 +471,7 @@ static int reg_failing(const struct scene_rdma *scene, enum uverbs_door door,
 		printf("# allocation %u left something behind\n", nth);
 		return -EBUSY;
 	}
-	return atoi(text) > 0;
+	return !happened;
 }
 
 TEST_F_TIMEOUT(door, each_allocation_fails, LIMIT)
@@ -515,9 +481,8 @@ TEST_F_TIMEOUT(door, each_allocation_fails, LIMIT)
 
 	/* What is allocated once only. */
 	EXPECT_ACCEPTED();
-	if (!fail_setup())
-		SKIP(return, "no fault injection: %s", strerror(errno));
-	fail = fail_open();
+	ASSERT_EQ(0, faults_prepare());
+	fail = faults_open();
 	ASSERT_LE(0, fail);
 	for (nth = 1; !ret && nth < 1000; nth++) {
 		ret = reg_failing(&self->scene, variant->door, fail, nth);
@@ -930,19 +895,8 @@ TEST_F_TIMEOUT(end, device_is_gone, LIMIT)
 	EXPECT_EQ(0, scene_rdma_close(scene));
 }
 
-#define CGROUP		"/sys/fs/cgroup"
-#define SMALL_CGROUP	CGROUP "/small"
-#define MEMORY_MAX	"8388608"
+#define MEMORY_MAX	(8 << 20)
 #define MAX_MRS		512
-
-static bool make_small_cgroup(void)
-{
-	if (!put(CGROUP "/cgroup.subtree_control", "+memory"))
-		return false;
-	if (mkdir(SMALL_CGROUP, 0755) && errno != EEXIST)
-		return false;
-	return put(SMALL_CGROUP "/memory.max", MEMORY_MAX);
-}
 
 /* Register the same again and again, until it fails. */
 static noreturn void reg_without_end(struct scene_rdma *scene, int dmabuf,
@@ -955,7 +909,7 @@ static noreturn void reg_without_end(struct scene_rdma *scene, int dmabuf,
 
 	arg.fd = dmabuf;
 	arg.length = size;
-	if (!put(SMALL_CGROUP "/cgroup.procs", "0"))
+	if (cgroup_enter())
 		_exit(EINVAL);
 	for (i = 0; !err && i < MAX_MRS; i++)
 		err = uverbs_reg_dmabuf(&scene->verbs, i % 2, &arg, &mr);
@@ -987,8 +941,8 @@ TEST_F_TIMEOUT(end, memory_limit, LIMIT)
 	int dmabuf, status;
 	pid_t pid;
 
-	if (!make_small_cgroup())
-		SKIP(return, "no memory cgroup: %s", strerror(errno));
+	ASSERT_EQ(0, cgroup_make());
+	ASSERT_EQ(0, cgroup_limit(MEMORY_MAX));
 	ASSERT_NE(NULL, pages);
 	dmabuf = vfio_export(&scene->exporter, BAR, pages, nr);
 	ASSERT_LE(0, dmabuf);
@@ -1006,7 +960,7 @@ TEST_F_TIMEOUT(end, memory_limit, LIMIT)
 	close(dmabuf);
 	EXPECT_TRUE(same_holdings(settle_holdings(scene->before),
 				  scene->before));
-	EXPECT_EQ(0, rmdir(SMALL_CGROUP));
+	EXPECT_EQ(0, cgroup_remove());
 	free(pages);
 }
 

@@ -18,12 +18,12 @@
 #include <stdnoreturn.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "iommufd.h"
 #include "leaks.h"
 #include "pci.h"
@@ -395,34 +395,8 @@ TEST_F(export, path_outlives_file)
 	EXPECT_EQ(0, count_shown());
 }
 
-#define CGROUP		"/sys/fs/cgroup"
-#define SMALL_CGROUP	CGROUP "/small"
-#define MEMORY_MAX	"33554432"
+#define MEMORY_MAX	(32 << 20)
 #define MAX_EXPORTS	64
-
-static bool put(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool done;
-
-	if (fd < 0)
-		return false;
-	done = write(fd, value, strlen(value)) == (ssize_t)strlen(value);
-	close(fd);
-	return done;
-}
-
-static bool make_small_cgroup(void)
-{
-	if (access(CGROUP "/cgroup.procs", F_OK) &&
-	    mount("cgroup2", CGROUP, "cgroup2", 0, NULL))
-		return false;
-	if (!put(CGROUP "/cgroup.subtree_control", "+memory"))
-		return false;
-	if (mkdir(SMALL_CGROUP, 0755) && errno != EEXIST)
-		return false;
-	return put(SMALL_CGROUP "/memory.max", MEMORY_MAX);
-}
 
 /* Exports and keeps, 2 MiB each, until it fails or was allowed 128 MiB. */
 static noreturn void export_without_end(struct vfio_dev *dev)
@@ -431,7 +405,7 @@ static noreturn void export_without_end(struct vfio_dev *dev)
 	unsigned int i;
 	int fd = 0;
 
-	if (!ranges || !put(SMALL_CGROUP "/cgroup.procs", "0"))
+	if (!ranges || cgroup_enter())
 		_exit(EINVAL);
 	for (i = 0; i < MAX_EXPORTS && fd >= 0; i++)
 		fd = vfio_export(dev, BAR, ranges, MAX_RANGES);
@@ -444,8 +418,8 @@ TEST_F_TIMEOUT(export, charged_to_memcg, 120)
 	int status;
 	pid_t pid;
 
-	if (!make_small_cgroup())
-		SKIP(return, "no memory cgroup: %s", strerror(errno));
+	ASSERT_EQ(0, cgroup_make());
+	ASSERT_EQ(0, cgroup_limit(MEMORY_MAX));
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid)
@@ -454,7 +428,7 @@ TEST_F_TIMEOUT(export, charged_to_memcg, 120)
 	EXPECT_TRUE((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) ||
 		    (WIFEXITED(status) && WEXITSTATUS(status) == ENOMEM))
 		TH_LOG("wait status 0x%x", status);
-	EXPECT_EQ(0, rmdir(SMALL_CGROUP));
+	EXPECT_EQ(0, cgroup_remove());
 }
 
 TEST_HARNESS_MAIN
