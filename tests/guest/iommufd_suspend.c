@@ -369,6 +369,28 @@ TEST_F_TIMEOUT(reasons, reset_in_low_power, LIMIT)
 	EXPECT_EQ(0, arrives_at(scene, one, IOVA));
 }
 
+/*
+ * To reset a device, the PCI core sets D0. What was exported before waits for whoever
+ * set D3hot; what is exported from then on is there, as the memory is.
+ */
+TEST_F_TIMEOUT(reasons, reset_in_d3hot, LIMIT)
+{
+	struct scene *scene = &self->scene;
+	int dmabuf;
+
+	ASSERT_EQ(0, to_d3hot(&scene->exporter));
+	EXPECT_EQ(0, still_away(scene, self->dmabuf));
+	ASSERT_EQ(0, pci_sysfs_reset(scene->exporter.name));
+	EXPECT_EQ(0, still_away(scene, self->dmabuf));
+	dmabuf = scene_export(scene, one);
+	EXPECT_EQ(0, scene_map_at(scene, dmabuf, one, IOVA2));
+	EXPECT_EQ(0, arrives_at(scene, one, IOVA2));
+	ASSERT_EQ(0, to_d0(&scene->exporter));
+	EXPECT_EQ(0, scene_judge(scene));
+	EXPECT_EQ(0, arrives_at(scene, one, IOVA));
+	close(dmabuf);
+}
+
 /* Low power may end without user space; it is only told so. */
 TEST_F_TIMEOUT(reasons, wakes_up_by_itself, LIMIT)
 {

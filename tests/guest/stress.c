@@ -143,7 +143,8 @@ struct exporter {
 	atomic_uint version;
 	atomic_uint opens;	/* number of the present open, 0: closed */
 	atomic_bool is_away;
-	unsigned int nr_opens;
+	atomic_uint woken;	/* number of the reset that ended D3hot, 0: none */
+	unsigned int nr_opens, nr_woken;
 };
 
 static struct exporter exporters[] = {
@@ -169,7 +170,7 @@ struct buffer {
 	int fd;
 	struct exporter *exporter;	/* NULL: system memory */
 	struct taken *taken;		/* NULL: cannot be */
-	unsigned int opens;		/* of the exporter */
+	unsigned int opens, woken;	/* of the exporter */
 	unsigned int slot;
 	__u64 size;
 	bool moves;
@@ -198,6 +199,8 @@ static enum memory memory_now(const struct buffer *buf)
 		return GONE;
 	if (buf->taken && atomic_load(&buf->taken->is_away))
 		return AWAY;
+	if (buf->woken && buf->woken == atomic_load(&exporter->woken))
+		return LIVE;
 	return atomic_load(&exporter->is_away) ? AWAY : LIVE;
 }
 
@@ -531,6 +534,7 @@ static void export_bar(struct thread *t, unsigned int nr)
 
 	pthread_rwlock_rdlock(&exporter->lock);
 	buf.opens = atomic_load(&exporter->opens);
+	buf.woken = atomic_load(&exporter->woken);
 	if (buf.opens) {
 		buf.fd = exporter->moves ?
 				 export_moving(t, exporter, &buf) :
@@ -1346,6 +1350,7 @@ static void reopen(struct exporter *exporter)
 		fail("open %s: %s", exporter->name, strerror(-err));
 	change(exporter);
 	exporter->away = NOT_AWAY;
+	atomic_store(&exporter->woken, 0);
 	atomic_store(&exporter->is_away, false);
 	atomic_store(&exporter->opens, ++exporter->nr_opens);
 	change(exporter);
@@ -1426,6 +1431,7 @@ static void do_restore(struct thread *t, struct exporter *exporter)
 	change(exporter);
 	err = come_back(exporter);
 	exporter->away = NOT_AWAY;
+	atomic_store(&exporter->woken, 0);
 	atomic_store(&exporter->is_away, false);
 	change(exporter);
 	must_be_done(t, RESTORE, err);
@@ -1441,6 +1447,9 @@ static void do_reset(struct thread *t, struct exporter *exporter)
 	change(exporter);
 	err = sysfs ? pci_sysfs_reset(exporter->name) :
 		      vfio_reset(&exporter->dev);
+	/* It leaves D3hot for D0: what is exported from now on is there. */
+	if (exporter->away == BY_POWER && exporter->d3hot && !exporter->woken)
+		atomic_store(&exporter->woken, ++exporter->nr_woken);
 	change(exporter);
 	must_be_done(t, RESET, err);
 }
