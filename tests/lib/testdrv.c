@@ -210,6 +210,38 @@ int importer_read64(int importer, __u64 offset, __u64 *value)
 				 DBT_TRANSFER_EIGHT), sizeof(*value));
 }
 
+int scale_reopen(const char *name)
+{
+	return open_node(DBT_SCALE_PATH, name);
+}
+
+int scale_open(char name[PCI_NAME_LEN])
+{
+	int err = pci_find(PCI_ID_IVSHMEM, 0, name);
+
+	if (!err)
+		err = bind(name, "dma-buf-test-scale");
+	return err ? err : scale_reopen(name);
+}
+
+int scale_make_up(int scale, __u32 nr, __u64 len, __u32 flags)
+{
+	struct dbt_made_up arg = { .len = len, .nr = nr, .flags = flags };
+	int fd = ioctl(scale, DBT_MAKE_UP, &arg);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int scale_state(int scale, unsigned long change, int dmabuf)
+{
+	return ioctl(scale, change, &dmabuf) < 0 ? -errno : 0;
+}
+
+int scale_counts(int scale, struct dbt_counts *counts)
+{
+	return ioctl(scale, DBT_COUNTS, counts) < 0 ? -errno : 0;
+}
+
 int umem_open(unsigned int nth, char name[PCI_NAME_LEN])
 {
 	int err = pci_find(PCI_ID_EDU, nth, name);

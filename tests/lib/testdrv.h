@@ -61,6 +61,20 @@ ssize_t importer_write_flush(int importer, __u64 offset, const void *data,
 ssize_t importer_write_stale(int importer, __u64 offset, const void *data,
 			     size_t len);
 
+/*
+ * Buffers of made-up addresses, on the ivshmem device: not for DMA. The file is
+ * also an importer that makes domain views, and so is each by scale_reopen().
+ */
+int scale_open(char name[PCI_NAME_LEN]);
+int scale_reopen(const char *name);
+
+/* @nr ranges of @len bytes; @flags as %DBT_MADE_UP_MAINLINE. Returns the dma-buf. */
+int scale_make_up(int scale, __u32 nr, __u64 len, __u32 flags);
+
+/* @change is one of DBT_SUSPEND, DBT_RESTORE and DBT_REVOKE. */
+int scale_state(int scale, unsigned long change, int dmabuf);
+int scale_counts(int scale, struct dbt_counts *counts);
+
 /* The driver that registers RDMA memory regions, of which a file has one. */
 int umem_open(unsigned int nth, char name[PCI_NAME_LEN]);
 int umem_reg(int umem, int dmabuf, __u64 len, __u32 flags);

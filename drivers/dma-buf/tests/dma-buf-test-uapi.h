@@ -3,8 +3,8 @@
  * How user space talks to the test drivers. Not an ABI: it changes with them.
  *
  * Each device bound to a test driver has a character device of its own:
- * DBT_IMPORTER_PATH, DBT_EXPORTER_PATH, DBT_UMEM_PATH or DBT_IBDEV_PATH
- * followed by the PCI address.
+ * DBT_IMPORTER_PATH, DBT_EXPORTER_PATH, DBT_UMEM_PATH, DBT_IBDEV_PATH or
+ * DBT_SCALE_PATH followed by the PCI address.
  */
 #ifndef DMA_BUF_TEST_UAPI_H
 #define DMA_BUF_TEST_UAPI_H
@@ -320,5 +320,64 @@ struct dbv_query {
 
 /* How long each copy takes from now on, beyond what it takes anyway. */
 #define DBV_COPY_MS	_IOW('D', 0xc4, __u32)
+
+/*
+ * Buffers of made-up addresses, to measure. Each open file is also an importer:
+ * DBT_ATTACH, DBT_MAP, DBT_UNMAP and DBT_DETACH make a domain view, in a domain
+ * of its own of an IOMMU that only counts. With %DBT_ATTACH_FLOOR they do what
+ * every way to fill a domain has to do, and nothing else: a call of iommu_map()
+ * for each range. "edu" devices are behind such an IOMMU once the driver is
+ * loaded, if they are behind no other.
+ */
+
+#define DBT_SCALE_PATH		"/dev/dma-buf-test-scale-"
+
+#define DBT_ATTACH_FLOOR	0x40
+
+/**
+ * struct dbt_made_up - make a buffer of ranges that are nowhere
+ * @len: of each range in bytes, whole pages
+ * @nr: number of ranges. No two are adjacent, and each is as aligned as it is
+ *	long, up to 1 GiB.
+ * @flags: a set of DBT_MADE_UP_*
+ *
+ * The ioctl returns a dma-buf.
+ */
+struct dbt_made_up {
+	__u64 len;
+	__u32 nr;
+	__u32 flags;
+};
+
+#define DBT_MADE_UP_MAINLINE	0x01	/* not of the class */
+#define DBT_MADE_UP_FLAGS	0x01
+
+/**
+ * struct dbt_counts - what the IOMMU was asked for, since it was last told
+ * @maps: calls to map, each for any number of pages of one size
+ * @entries: entries of page tables that these had to write
+ * @map_syncs: calls that make what was mapped visible
+ * @unmaps: calls to unmap
+ * @flushes: of the IOTLB
+ */
+struct dbt_counts {
+	__u64 maps;
+	__u64 entries;
+	__u64 map_syncs;
+	__u64 unmaps;
+	__u64 flushes;
+};
+
+#define DBT_MAKE_UP	_IOW('D', 0xd0, struct dbt_made_up)
+#define DBT_COUNTS	_IOR('D', 0xd1, struct dbt_counts)
+
+/*
+ * Take a buffer away from its importers. One that is not of the class is
+ * suspended and revoked as VFIO does it in Linux 7.3; importers that want it back
+ * map it anew.
+ */
+#define DBT_SUSPEND	_IOW('D', 0xd2, __s32)
+#define DBT_RESTORE	_IOW('D', 0xd3, __s32)
+#define DBT_REVOKE	_IOW('D', 0xd4, __s32)
 
 #endif
