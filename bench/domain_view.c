@@ -11,11 +11,16 @@
  * Counted are whole system calls. MAP_FILE attaches to the dma-buf each time and
  * UNMAP detaches, so mainline's attach and detach count, too.
  *
+ * Then the same with 1 GiB of made-up addresses, of which the IOMMU can make one
+ * page, pages of 2 MiB, or none larger than 4 KiB: what is allocated is what its
+ * page tables take.
+ *
  * summary: domain view against scatterlist
  * topology: root
  * icount: yes
  * timeout: 300
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -25,7 +30,8 @@
 #include "report.h"
 #include "testdrv.h"
 
-#define IOVA	0x40000000ULL
+#define IOVA	0x40000000ULL		/* aligned to the largest page */
+#define GIB	0x40000000U
 
 static struct figure map_cost = { .what = "map, instructions" };
 static struct figure unmap_cost = { .what = "unmap, instructions" };
@@ -90,6 +96,75 @@ static void measure(const struct bench_case *now)
 	}
 }
 
+/*
+ * 1 GiB
+ */
+
+static const struct page_size {
+	const char *row;
+	__u32 size;
+	__u64 most;			/* bytes: what is not page tables is small */
+} page_sizes[] = {
+	{ "domain view, 1 GiB of 4 KiB", 0x1000, (GIB >> 9) + 0x8000 },
+	{ "domain view, 1 GiB of 2 MiB", 0x200000, 0x8000 },
+	{ "domain view, 1 GiB of 1 GiB", GIB, 0x8000 },
+};
+
+static void measure_pages(int scale, const struct page_size *page,
+			  enum bench_path path)
+{
+	struct series map_series = {}, unmap_series = {}, bytes_series = {};
+	const __u32 nr = GIB / page->size;
+	struct bench_case now = { .path = path, .bytes = GIB };
+	static const char * const names[] = { "ours", "mainline" };
+	int i;
+
+	snprintf(now.title, sizeof(now.title), "%s, %s", page->row,
+		 names[path]);
+	now.dmabuf = must("make a buffer",
+			  scale_make_up(scale, nr, page->size,
+					path == OURS ? 0 :
+						       DBT_MADE_UP_MAINLINE));
+	map(&now);
+	unmap(&now);
+	for (i = 0; i < 2; i++) {
+		series_add(&map_series, cost(map, &now), 0);
+		series_add(&unmap_series, cost(unmap, &now), 0);
+
+		measure_bytes_begin();
+		map(&now);
+		series_add(&bytes_series, measure_bytes_end(now.title), 0);
+		unmap(&now);
+	}
+	close(now.dmabuf);
+
+	series_report(&map_series, page->row, nr, names[path],
+		      "map, instructions");
+	series_report(&unmap_series, page->row, nr, names[path],
+		      "unmap, instructions");
+	series_report(&bytes_series, page->row, nr, names[path], "map, bytes");
+	if (path == OURS)
+		printf("promise\t%s\t%s: %llu bytes, page tables included\n",
+		       bytes_series.value[0] <= page->most ? "kept" : "broken",
+		       page->row, bytes_series.value[0]);
+	if (path == OURS && bytes_series.value[0] > page->most)
+		die("%s: %llu bytes of page tables", page->row,
+		    bytes_series.value[0]);
+}
+
+static void measure_all_pages(void)
+{
+	char name[PCI_NAME_LEN];
+	int scale = must("open the exporter", scale_open(name));
+	unsigned int i, path;
+
+	for (i = 0; i < sizeof(page_sizes) / sizeof(page_sizes[0]); i++)
+		for (path = 0; path < BENCH_NR_PATHS; path++)
+			measure_pages(scale, &page_sizes[i], path);
+	close(scale);
+	must("release the exporter", testdrv_release(name));
+}
+
 int main(void)
 {
 	const char *row = "domain view";
@@ -103,6 +178,7 @@ int main(void)
 	importer = must("open the importer", importer_open(0, name));
 
 	bench_run(row, iommufd, measure);
+	measure_all_pages();
 	figure_report(&map_cost, row);
 	figure_report(&unmap_cost, row);
 	figure_report(&map_bytes, row);
