@@ -23,7 +23,6 @@
  * timeout: 600
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,27 +147,6 @@ static __u64 median(const char *row, __u32 ranges, const char *what,
 	const struct series *series = &entry(row, ranges, what)->by[path];
 
 	return series->value[series->nr / 2];
-}
-
-/*
- * Promises
- */
-
-static char first_broken[200];
-static unsigned int nr_broken;
-
-attribute(format(gnu_printf, 2, 3))
-static void promise(bool kept, const char *fmt, ...)
-{
-	char text[200];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	printf("promise\t%s\t%s\n", kept ? "kept" : "broken", text);
-	if (!kept && !nr_broken++)
-		memcpy(first_broken, text, sizeof(text));
 }
 
 /*
@@ -672,9 +650,7 @@ int main(void)
 	measure_all();
 	report();
 	check();
-	if (nr_broken)
-		die("%u promises are broken, the first: %s", nr_broken,
-		    first_broken);
+	promises_verdict();
 
 	for (i = 0; i < MAX_IMPORTERS; i++) {
 		close(dma[i]);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,35 @@ void series_report(struct series *series, const char *row, __u32 ranges,
 	printf("bench\t%s\t%u\t%s\t%s\t%llu\t%llu\t%llu\t%u\n", row, ranges,
 	       what, path, series->value[nr / 2], series->value[0],
 	       series->value[nr - 1], nr);
+}
+
+/*
+ * Promises
+ */
+
+static struct {
+	char first[200];
+	unsigned int nr;
+} broken;
+
+void promise(bool kept, const char *fmt, ...)
+{
+	char text[sizeof(broken.first)];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	printf("promise\t%s\t%s\n", kept ? "kept" : "broken", text);
+	if (!kept && !broken.nr++)
+		memcpy(broken.first, text, sizeof(text));
+}
+
+void promises_verdict(void)
+{
+	if (broken.nr)
+		die("%u promises are broken, the first: %s", broken.nr,
+		    broken.first);
 }
 
 /*

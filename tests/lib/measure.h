@@ -10,13 +10,18 @@
  * say for this process. So the pages of an IOMMU's page table count. What is
  * freed again meanwhile counts, too.
  *
+ * What can be decided without a clock is a promise. A broken one fails the row.
+ *
  * A struct series holds what one figure was in each round. scripts/bench reads
- * the lines that series_report() prints.
+ * the lines that series_report() and promise() print.
  */
 #ifndef TESTS_LIB_MEASURE_H
 #define TESTS_LIB_MEASURE_H
 
+#include <stdbool.h>
 #include <linux/types.h>
+
+#include "report.h"
 
 #define SERIES_MAX	64
 
@@ -31,6 +36,11 @@ void series_add(struct series *series, __u64 value, __u64 overhead);
 /* The path is "ours" or "mainline", @what ends in its unit. */
 void series_report(struct series *series, const char *row, __u32 ranges,
 		   const char *path, const char *what);
+
+/* Tell whether it is kept; promises_verdict() dies if one was not. */
+void promise(bool kept, const char *fmt, ...)
+	attribute(format(gnu_printf, 2, 3));
+void promises_verdict(void);
 
 /* Instructions executed since boot. */
 __u64 measure_instructions(void);
