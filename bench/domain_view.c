@@ -155,7 +155,7 @@ static void measure_all_pages(void)
 	int scale = must("open the exporter", scale_open(name));
 	unsigned int i, path;
 
-	for (i = 0; i < sizeof(page_sizes) / sizeof(page_sizes[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(page_sizes); i++)
 		for (path = 0; path < BENCH_NR_PATHS; path++)
 			measure_pages(scale, &page_sizes[i], path);
 	close(scale);

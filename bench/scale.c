@@ -42,8 +42,6 @@
 #define MAX_ENTRIES	256
 #define SMALL_BYTES	512		/* less is allocated per importer */
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
-
 #define MAP		"map, instructions"
 #define UNMAP		"unmap, instructions"
 #define WALK		"walk, instructions"

@@ -30,7 +30,7 @@ fresh
 raise() {
 	python3 -c '
 import csv, sys
-lines = list(csv.reader(open(sys.argv[1])))
+lines = [line for line in csv.reader(open(sys.argv[1])) if line[0][0] != "#"]
 want = [line for line in lines if line[:3] == ["DMA view, bus addresses", "4096", "map, instructions"]]
 want[0][3] = "123456789"
 csv.writer(sys.stdout, lineterminator="\n").writerows(lines if len(sys.argv) == 2 else [lines[0], *(line for line in lines if line[0] == want[0][0])])

@@ -16,6 +16,8 @@
 
 #include "measure.h"
 
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+
 #define BENCH_WARM_UP	2
 #define BENCH_ROUNDS	5	/* per turn, of which there are three */
 #define BENCH_NR_SIZES	4	/* 1, 64, 4096, and 65536 ranges if they fit */
