@@ -152,6 +152,10 @@ static int phys_dma_check_bus(struct dma_buf_phys_dma_map *map)
 	struct phys_vec run;
 	u64 last;
 
+	/* Most devices address all there is: nothing is done per range then. */
+	if (limit == U64_MAX)
+		return 0;
+
 	phys_dma_walk_mapped(map, &cursor);
 	while (phys_cursor_next(&cursor, &run)) {
 		last = (u64)pci_p2pdma_bus_addr_map(map->ranges.provider,

@@ -246,12 +246,13 @@ static struct dma_buf_phys_peer phys_peer(struct dma_buf_attachment *attach)
 static int phys_prepare(struct dma_buf_attachment *attach)
 {
 	const struct dma_buf_phys_ops *ops = to_phys_ops(attach->dmabuf);
-	struct dma_buf_phys_peer peer = phys_peer(attach);
+	struct dma_buf_phys_peer peer;
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 
 	if (!ops->prepare || to_phys(attach->dmabuf)->nr_pins)
 		return 0;
+	peer = phys_peer(attach);
 	return ops->prepare(attach->dmabuf, &peer);
 }
 
