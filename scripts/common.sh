@@ -17,3 +17,18 @@ locked() {
 	say "waiting for $1: another run is at it"
 	flock 9
 }
+
+# kmake LABEL LOG ENTRY BUILD LOCALVERSION ARGUMENTS...: make, for the kernel's tree of
+# that cache entry. The environment is ours alone: parts of the kernel's build look at
+# DEBUG, V and the like, and a difference there means to build everything again.
+kmake() {
+	kmake_label=$1 kmake_log=$2 kmake_entry=$3 kmake_build=$4 kmake_version=$5
+	shift 5
+	"$root/scripts/progress" "$kmake_label" "$kmake_log" env -i "PATH=$PATH" "HOME=$HOME" \
+		"CCACHE_DIR=$cache/ccache" "CCACHE_BASEDIR=$cache" CCACHE_NOHASHDIR=1 \
+		CCACHE_SLOPPINESS=time_macros CCACHE_MAXSIZE=10G KBUILD_BUILD_TIMESTAMP=@1 \
+		KBUILD_BUILD_USER=dma-buf-phys KBUILD_BUILD_HOST=localhost \
+		"LOCALVERSION=$kmake_version" \
+		make -C "$kmake_entry/tree" "O=$kmake_build" CC="ccache gcc" HOSTCC="ccache gcc" \
+		"-j$(nproc)" "$@"
+}
