@@ -3,9 +3,10 @@
 
 .DEFAULT_GOAL := help
 export V DEBUG TOPOLOGY TIMEOUT MEMORY PARAMS SELFTEST ROOT ONLY JOBS KERNEL KERNEL_OUT SETUP AGAIN
+export DESTDIR FLAVOUR KCONFIG PACKAGES PREFIX
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo check check-long vm tool lint bench docs series install setup clean distclean
+.PHONY: help demo check check-long vm tool lint bench docs series install uninstall setup clean distclean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,8 +46,11 @@ docs: setup	## the documentation, as HTML, in build/docs
 series: setup	## the whole as patches for git am, in build/series
 	@scripts/series
 
-install:	## build and install this kernel
-	@scripts/later install
+install: setup	## KCONFIG=<file> | FLAVOUR=plain, [DESTDIR=..]: kernel, headers, tool, rxe provider
+	@scripts/install
+
+uninstall:	## [DESTDIR=..]: remove what was installed
+	@scripts/install --undo
 
 clean:		## remove build/
 	@rm -rf build

@@ -25,6 +25,7 @@
   shared: yes                           with libs: becomes a library, for LD_PRELOAD
   needs: tests/guest/x.c demo/y.sh      more files, as /needs/x, /needs/y.sh
   needs: tools/x                        a command that is built there, as /needs/x
+  needs: packages                       what make install installs, in /needs/packages
   selftest: iommu/iommufd               kernel selftests, as /selftests/iommu/iommufd
 """
 import re

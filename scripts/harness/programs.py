@@ -149,6 +149,8 @@ def executable(path, out):
 
 def needed(name, out):
     """What a test has in /needs for a name in its metadata: {path in the guest: path here}."""
+    if name == "packages":
+        return _packages()
     path = ROOT / name
     if path.is_dir():
         return _command(path)
@@ -169,6 +171,15 @@ def _command(source):
                      f'/needs/lib/{source.name} "$@"\n', encoding="utf-8")
     return {f"needs/{source.name}": start, f"needs/lib/{source.name}": program,
             **{f"needs/lib/{name}": path for name, path in found.items()}}
+
+
+def _packages():
+    """What "make install" installs, with the tests' kernel, for the root with RDMA."""
+    directory, root = BUILD / "packages-guest", guest_root(meta.ROOT_OF_LIBS)
+    with _COMPILING:
+        _run(["env", "FLAVOUR=plain", f"PROVIDER={next((root / 'provider').iterdir())}",
+              ROOT / "scripts/package", directory])
+    return {f"needs/packages/{path.name}": path for path in directory.glob("*.deb")}
 
 
 def _run(command):
