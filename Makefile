@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 export V DEBUG TOPOLOGY TIMEOUT MEMORY PARAMS SELFTEST ROOT ONLY JOBS KERNEL KERNEL_OUT SETUP AGAIN
-export DESTDIR FLAVOUR KCONFIG PACKAGES PREFIX
+export DESTDIR FLAVOUR KCONFIG PACKAGES PREFIX RXE
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help demo check check-long vm tool lint bench docs series install uninstall setup clean distclean
@@ -46,7 +46,7 @@ docs: setup	## the documentation, as HTML, in build/docs
 series: setup	## the whole as patches for git am, in build/series
 	@scripts/series
 
-install: setup	## KCONFIG=<file> | FLAVOUR=plain, [DESTDIR=..]: kernel, headers, tool, rxe provider
+install: setup	## KCONFIG=<file> or FLAVOUR=plain|stock, [DESTDIR=..]: see README, "Installing"
 	@scripts/install
 
 uninstall:	## [DESTDIR=..]: remove what was installed
