@@ -4,7 +4,7 @@
 # root: debian
 # flavour: plain
 # topology: root
-# timeout: 240
+# timeout: 400
 # boot: own
 # needs: packages scripts/install scripts/common.sh
 # shellcheck source=tests/lib/tap.sh
