@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # summary: the guest has the devices that every test may count on
-# topology: root virtio-iommu switch refused big
+# topology: root virtio-iommu scalable scalable-first switch refused big
 # boot: own
 # flavour: plain
 # timeout: 60
@@ -40,11 +40,23 @@ ok "$(bar "$exporter" 2)" $size "exporter with a BAR of $size MiB"
 ok "$(echo "$initiators" | wc -l)" 2 "two initiators"
 ok "$(bar "$nvme" 2)" 16 "nvme with a controller memory buffer"
 
-case $TOPOLOGY in root|virtio-iommu|big) want=4 ;; *) want=0 ;; esac
+case $TOPOLOGY in root|virtio-iommu|scalable*|big) want=4 ;; *) want=0 ;; esac
 groups=$(for dev in $exporter $initiators $nvme; do
 	readlink "/sys/bus/pci/devices/$dev/iommu_group"
 done | sort -u | wc -l)
 ok "$groups" $want "IOMMU groups of their own: $want"
+
+# Bit 43 of the extended capabilities is scalable mode, 46 and 47 the stages.
+case $TOPOLOGY in
+scalable) stages=1 ;;
+scalable-first) stages=2 ;;
+*) stages= ;;
+esac
+if [ "$stages" ]; then
+	ecap=$((0x$(cat /sys/class/iommu/dmar0/intel-iommu/ecap)))
+	ok $((ecap >> 43 & 1)) 1 "scalable mode"
+	ok $((ecap >> 46 & 3)) $stages "tables of one stage"
+fi
 
 bound=0
 for dev in $exporter $initiators $nvme; do
