@@ -8,13 +8,13 @@
 # timeout: 7200
 set -u
 cd "$(dirname "$0")/../.." || exit
+# shellcheck source=scripts/touched.sh
+. scripts/touched.sh
 entry=$(scripts/kernel-fetch) || exit
 commits=$(scripts/series commits) || exit
 mkdir -p build/logs
 log=$PWD/build/logs/series_builds
 tree=$entry/series-tree out=$entry/build-series good=$entry/series-good
-directories="drivers/dma-buf drivers/vfio drivers/iommu/iommufd drivers/infiniband/core
-	drivers/infiniband/sw/rxe"
 
 exec 9> "$entry/series.lock"
 flock 9
@@ -30,26 +30,11 @@ kmake() {
 		CC="ccache gcc" HOSTCC="ccache gcc" "-j$(nproc)" "$@" > "$log" 2>&1
 }
 
-# Symbols of ours that what is linked needs, and nothing that is linked has.
-unresolved() {
-	for directory in $directories; do
-		nm "$out/$directory/built-in.a" 2>/dev/null
-		(cd "$out" && xargs -r nm < "$directory/modules.order") || echo "- U vfio_pci_core_no_modules_order"
-	done | awk 'NF > 1 && $(NF - 1) == "U" { need[$NF] }
-			NF > 1 && $(NF - 1) ~ /^[A-TVW]$/ { have[$NF]; n++ }
-			END { for (s in need) if (!(s in have)) print "nobody has " s
-			if (n < 1000) print "nobody has dma_buf_phys_anything: nm found", n + 0 }' |
-		grep -E " $ours" > "$log"
-	! [ -s "$log" ]
-}
-ours="(is_dma_buf_phys|dma_buf_phys|phys_(ranges|slice|cursor|dma|domain|cpu|mmap|hold|drop|wait|refuse|is)"
-ours="${ours}_|vfio_pci_(core|dma_buf)|iopt_dmabuf|iommufd_test|ib_umem_dmabuf|__rdma_dmabuf|rxe_dmabuf|mock_)"
-
 builds() {
 	git -C "$commits" --work-tree="$tree" checkout -q -f "$1" > "$log" 2>&1 &&
 		kmake "KCONFIG_ALLCONFIG=$out/fragments" allnoconfig || return
 	# shellcheck disable=SC2046,SC2086	# lists of words
-	kmake W=1 $(printf '%s/ ' $directories) && ! [ -s "$log" ] && unresolved
+	kmake W=1 $(printf '%s/ ' $directories) && ! [ -s "$log" ] && unresolved nm 1000
 }
 
 all=$(git -C "$commits" rev-list --reverse series | tail -n +2)
