@@ -2036,14 +2036,14 @@ struct memory_use {
 	long slab, page_tables, iommu, vmalloc;	/* KiB */
 };
 
-static long read_kib(const char *name)
+static long read_kib(const char *path, const char *name)
 {
-	FILE *file = fopen("/proc/meminfo", "r");
+	FILE *file = fopen(path, "r");
 	char line[128], key[32];
 	long value = -1, kib;
 
 	if (!file)
-		die("open meminfo: %s", strerror(errno));
+		die("open %s: %s", path, strerror(errno));
 	while (fgets(line, sizeof(line), file))
 		if (sscanf(line, "%31[^:]: %ld", key, &kib) == 2 &&
 		    !strcmp(key, name))
@@ -2052,19 +2052,21 @@ static long read_kib(const char *name)
 	return value;
 }
 
+/* This process's own page tables grow with the heaps and stacks of its threads. */
 static struct memory_use memory_use(void)
 {
 	return (struct memory_use){
-		.slab = read_kib("SUnreclaim"),
-		.page_tables = read_kib("PageTables"),
-		.iommu = read_kib("SecPageTables"),
-		.vmalloc = read_kib("VmallocUsed"),
+		.slab = read_kib("/proc/meminfo", "SUnreclaim"),
+		.page_tables = read_kib("/proc/meminfo", "PageTables") -
+			       read_kib("/proc/self/status", "VmPTE"),
+		.iommu = read_kib("/proc/meminfo", "SecPageTables"),
+		.vmalloc = read_kib("/proc/meminfo", "VmallocUsed"),
 	};
 }
 
 static void print_use(const char *when, struct memory_use use)
 {
-	printf("# %s: slab %ld KiB, page tables %ld, of IOMMUs %ld, vmalloc %ld\n",
+	printf("# %s: slab %ld KiB, page tables of others %ld, of IOMMUs %ld, vmalloc %ld\n",
 	       when, use.slab, use.page_tables, use.iommu, use.vmalloc);
 }
 
