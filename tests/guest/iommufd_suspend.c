@@ -364,6 +364,8 @@ TEST_F_TIMEOUT(reasons, reset_in_low_power, LIMIT)
 	ASSERT_EQ(0, low_power(&scene->exporter));
 	ASSERT_EQ(0, pci_sysfs_reset(scene->exporter.name));
 	EXPECT_EQ(0, still_away(scene, self->dmabuf));
+	ASSERT_EQ(0, vfio_reset(&scene->exporter));
+	EXPECT_EQ(0, still_away(scene, self->dmabuf));
 	ASSERT_EQ(0, full_power(&scene->exporter));
 	EXPECT_EQ(0, scene_judge(scene));
 	EXPECT_EQ(0, arrives_at(scene, one, IOVA));
