@@ -2034,6 +2034,7 @@ static bool run_slice(unsigned long until_ops, __u64 until_ms, __u64 start_ms)
 
 struct memory_use {
 	long slab, page_tables, iommu, vmalloc;	/* KiB */
+	long own;		/* of @page_tables, told only */
 };
 
 static long read_kib(const char *path, const char *name)
@@ -2052,13 +2053,12 @@ static long read_kib(const char *path, const char *name)
 	return value;
 }
 
-/* This process's own page tables grow with the heaps and stacks of its threads. */
 static struct memory_use memory_use(void)
 {
 	return (struct memory_use){
 		.slab = read_kib("/proc/meminfo", "SUnreclaim"),
-		.page_tables = read_kib("/proc/meminfo", "PageTables") -
-			       read_kib("/proc/self/status", "VmPTE"),
+		.page_tables = read_kib("/proc/meminfo", "PageTables"),
+		.own = read_kib("/proc/self/status", "VmPTE"),
 		.iommu = read_kib("/proc/meminfo", "SecPageTables"),
 		.vmalloc = read_kib("/proc/meminfo", "VmallocUsed"),
 	};
@@ -2066,8 +2066,9 @@ static struct memory_use memory_use(void)
 
 static void print_use(const char *when, struct memory_use use)
 {
-	printf("# %s: slab %ld KiB, page tables of others %ld, of IOMMUs %ld, vmalloc %ld\n",
-	       when, use.slab, use.page_tables, use.iommu, use.vmalloc);
+	printf("# %s: slab %ld KiB, page tables %ld (own %ld), of IOMMUs %ld, vmalloc %ld\n",
+	       when, use.slab, use.page_tables, use.own, use.iommu,
+	       use.vmalloc);
 }
 
 /*
