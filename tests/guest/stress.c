@@ -2034,7 +2034,7 @@ static bool run_slice(unsigned long until_ops, __u64 until_ms, __u64 start_ms)
 
 struct memory_use {
 	long slab, page_tables, iommu, vmalloc;	/* KiB */
-	long own;		/* of @page_tables, told only */
+	long kernel;		/* page tables of vmalloc space, not in @page_tables */
 };
 
 static long read_kib(const char *path, const char *name)
@@ -2053,12 +2053,21 @@ static long read_kib(const char *path, const char *name)
 	return value;
 }
 
+/*
+ * The kernel keeps the page tables of vmalloc space for whatever is mapped there
+ * next. So they are as many as addresses were ever in use, not as maps that are
+ * left: those show in VmallocUsed. Where they cannot be told, all tables count.
+ */
 static struct memory_use memory_use(void)
 {
+	long kernel = vmalloc_page_tables();
+
+	if (kernel < 0)
+		kernel = 0;
 	return (struct memory_use){
 		.slab = read_kib("/proc/meminfo", "SUnreclaim"),
-		.page_tables = read_kib("/proc/meminfo", "PageTables"),
-		.own = read_kib("/proc/self/status", "VmPTE"),
+		.page_tables = read_kib("/proc/meminfo", "PageTables") - kernel,
+		.kernel = kernel,
 		.iommu = read_kib("/proc/meminfo", "SecPageTables"),
 		.vmalloc = read_kib("/proc/meminfo", "VmallocUsed"),
 	};
@@ -2066,8 +2075,8 @@ static struct memory_use memory_use(void)
 
 static void print_use(const char *when, struct memory_use use)
 {
-	printf("# %s: slab %ld KiB, page tables %ld (own %ld), of IOMMUs %ld, vmalloc %ld\n",
-	       when, use.slab, use.page_tables, use.own, use.iommu,
+	printf("# %s: slab %ld KiB, page tables %ld, of IOMMUs %ld, of vmalloc %ld, vmalloc %ld\n",
+	       when, use.slab, use.page_tables, use.iommu, use.kernel,
 	       use.vmalloc);
 }
 
@@ -2333,7 +2342,9 @@ static bool one_slice(unsigned int slice, unsigned long ops, __u64 until_ms,
 	fflush(stdout);
 	ok = run_slice(ops, until_ms, start_ms);
 	slice_close();
-	return nothing_left() && ok;
+	ok &= nothing_left();
+	print_use("left", memory_use());
+	return ok;
 }
 
 static bool all_slices(__u64 start_ms)

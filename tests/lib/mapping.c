@@ -13,7 +13,7 @@
 #include "mapping.h"
 #include "report.h"
 
-#define PAGE_TABLES	"/sys/kernel/debug/page_tables/current_kernel"
+#define PAGE_TABLES	"/sys/kernel/debug/page_tables/"
 
 int dmabuf_map(int dmabuf, __u64 offset, size_t len, int prot, __u8 **map)
 {
@@ -151,7 +151,7 @@ int cpu_page_at(const void *at, struct cpu_page *page)
 	char line[256];
 	FILE *file;
 
-	file = fopen(PAGE_TABLES, "r");
+	file = fopen(PAGE_TABLES "current_kernel", "r");
 	if (!file)
 		return errno == ENOENT ? -EOPNOTSUPP : -errno;
 	while (err && fgets(line, sizeof(line), file)) {
@@ -170,4 +170,45 @@ int cpu_page_at(const void *at, struct cpu_page *page)
 	}
 	fclose(file);
 	return err;
+}
+
+/* Aligned blocks of @size that @begin to @end touches, but for those before @seen. */
+static long count_blocks(__u64 begin, __u64 end, __u64 size, __u64 *seen)
+{
+	__u64 first = begin / size, after = (end - 1) / size + 1;
+
+	if (first < *seen)
+		first = *seen;
+	if (first >= after)
+		return 0;
+	*seen = after;
+	return after - first;
+}
+
+long vmalloc_page_tables(void)
+{
+	__u64 ptes_seen = 0, pmds_seen = 0, size;
+	unsigned long begin, end;
+	bool inside = false;
+	char line[256];
+	long count = 0;
+	FILE *file;
+
+	file = fopen(PAGE_TABLES "kernel", "r");
+	if (!file)
+		return errno == ENOENT ? -EOPNOTSUPP : -errno;
+	while (fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, "---[", 4))
+			inside = strstr(line, "vmalloc");
+		if (!inside || sscanf(line, "0x%lx-0x%lx", &begin, &end) != 2)
+			continue;
+		/* A line about PTEs, or about none, stands for a table of them. */
+		size = level_size(line);
+		if (size == 0x1000)
+			count += count_blocks(begin, end, 0x200000, &ptes_seen);
+		if (size && size <= 0x200000)
+			count += count_blocks(begin, end, 0x40000000, &pmds_seen);
+	}
+	fclose(file);
+	return count * 4;
 }

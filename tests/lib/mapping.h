@@ -43,4 +43,10 @@ struct cpu_page {
 
 int cpu_page_at(const void *at, struct cpu_page *page);
 
+/*
+ * KiB of page tables for the kernel's vmalloc space, without the highest levels.
+ * They stay when what they mapped is gone. -EOPNOTSUPP if the kernel has no dump.
+ */
+long vmalloc_page_tables(void);
+
 #endif
