@@ -125,7 +125,7 @@ configure() {
 	shift
 	mkdir -p "$out"
 	{
-		scripts/kernel-sync fragments plain
+		scripts/kernel-sync fragments plain "$entry"
 		[ "$arch" != arm64 ] || printf 'CONFIG_%s\n' ARM_SMMU_V3=y ARM_SMMU_V3_IOMMUFD=y
 		[ $# = 0 ] || printf 'CONFIG_%s\n' "$@"
 	} > "$out/fragments"

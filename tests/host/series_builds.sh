@@ -22,7 +22,7 @@ flock 9
 [ -d "$tree" ] || { cp -al "$entry/pristine" "$tree.new" && mv "$tree.new" "$tree"; } || exit
 mkdir -p "$out"
 touch "$good"
-scripts/kernel-sync fragments plain > "$out/fragments"
+scripts/kernel-sync fragments plain "$entry" > "$out/fragments"
 
 kmake() {
 	env -i "PATH=$PATH" "HOME=$HOME" "CCACHE_DIR=$entry/../ccache" "CCACHE_BASEDIR=$entry/.." \
