@@ -99,13 +99,24 @@ kmake() {
 		$make_args CC="ccache $compiler" HOSTCC="ccache gcc" "-j$(nproc)" "$@" > "$log" 2>&1
 }
 
-# objects FILE: those that are built in this configuration, of the sources in FILE
+# objects FILE: those that are built in this configuration, of the sources in FILE; ar
+# prints their paths as it is told the archive's
 objects() {
-	for directory in $directories; do
-		ar t "$out/$directory/built-in.a"
-		[ ! -f "$out/$directory/modules.order" ] || (
-			cd "$out" && sed 's/\.o$/.mod/' "$directory/modules.order" | xargs -r cat)
-	done 2>/dev/null | sort -u | grep -Fxf "$1"
+	(
+		cd "$out" || exit
+		for directory in $directories; do
+			ar t "$directory/built-in.a"
+			[ ! -f "$directory/modules.order" ] ||
+				sed 's/\.o$/.mod/' "$directory/modules.order" | xargs -r cat
+		done
+	) 2>/dev/null | sort -u | grep -Fxf "$1"
+}
+
+# found: some of them are in the kernel's image in every row, else something is wrong here
+found() {
+	objects "$log.touched" | grep -qE '/(dma-buf|pages)\.o$' && return
+	echo "no object of the kernel's image is found" > "$log"
+	return 1
 }
 
 # taken WORD..: these options are so in the end
@@ -154,7 +165,7 @@ good_build() {
 	# What another row left is not taken for this one's.
 	find "$out" \( -name built-in.a -o -name modules.order \) -delete
 	# shellcheck disable=SC2046,SC2086
-	kmake W=1 $(printf '%s/ ' $directories) && ! [ -s "$log" ] && unresolved "$nm" 100 || return
+	kmake W=1 $(printf '%s/ ' $directories) && ! [ -s "$log" ] && unresolved "$nm" 100 && found || return
 	[ -z "$regex" ] || gone "$regex" || return
 	[ "$how" = sparse ] || return 0
 	# shellcheck disable=SC2046
@@ -181,7 +192,8 @@ while read -r how arch rest; do
 		echo "ok $n $name # SKIP not installed: $missing"
 		continue
 	fi
-	key=$( { echo "$sources $name"; $compiler --version | head -n 1; } | sha256sum)
+	key=$( { echo "$sources $name"; $compiler --version | head -n 1
+		cat tests/host/builds.sh scripts/touched.sh; } | sha256sum)
 	# shellcheck disable=SC2086
 	if grep -qFx "$key" "$good"; then
 		echo "ok $n $name (built before)"
