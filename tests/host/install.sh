@@ -96,6 +96,19 @@ rm -r "$dest/usr/include"
 same "nothing else does"
 says "uninstall where nothing is installed" target uninstall
 
+mkdir "$tmp/bin"
+printf '#!/bin/sh\nexit 1\n' > "$tmp/bin/mv"
+chmod +x "$tmp/bin/mv"
+! (PATH=$tmp/bin:$PATH && target install) > "$tmp/said" 2>&1
+ok $? "an installation that is stopped early fails"
+same "and has not touched what was in the way"
+echo mine > "$dest/$libs/${so##*/}.distrib"
+files before
+target install > "$tmp/said" 2>&1
+grep -q "^error: cannot keep .*/${so##*/}: there is a .*.distrib already" "$tmp/said"
+ok $? "somebody else's .distrib is in the way"
+same "and stays"
+
 refused "there is no .*nowhere" "a configuration that does not exist" KCONFIG=/nowhere
 refused "PREFIX is a path" "a PREFIX that is none" PREFIX=local FLAVOUR=plain
 refused "no flavour 'nonsense'" "a FLAVOUR that does not exist" FLAVOUR=nonsense
