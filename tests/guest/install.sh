@@ -19,6 +19,7 @@ files() {
 		-prune -o -type d -printf '%y %m %U:%G %p\n' \
 		-o -printf '%y %m %U:%G %s %T@ %p %l\n' | sort > "$1"
 	dpkg-query -W >> "$1"
+	dpkg-divert --list >> "$1"
 }
 
 # quietly WHAT COMMAND...: a case; if it fails, with what it said
@@ -64,6 +65,9 @@ grep -q "^postinst $release /boot/vmlinuz-$release$" /tmp/hooks
 ok $? "the distribution's hooks are told of the kernel"
 grep -aqF "$(cut -d ' ' -f 3-4 /proc/version)" "/boot/vmlinuz-$release"
 ok $? "the kernel that is in /boot is the one that runs"
+quietly "the kernel is installed over itself" dpkg --install /needs/packages/linux-image-*.deb
+[ -f "/lib/modules/$release/modules.dep" ] && [ -f "/lib/modules/$release/modules.builtin" ]
+ok $? "the lists of its modules are there"
 quietly "depmod finds its modules" depmod -a
 quietly "and so does modprobe" rxe_alone
 [ "$(find "/lib/modules/$release/" -name '*.ko' | wc -l)" -gt 30 ]
