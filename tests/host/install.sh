@@ -109,7 +109,11 @@ grep -q "^error: cannot keep .*/${so##*/}: there is a .*.distrib already" "$tmp/
 ok $? "somebody else's .distrib is in the way"
 same "and stays"
 
-refused "there is no .*nowhere" "a configuration that does not exist" KCONFIG=/nowhere
+refused "there is no .*nowhere" "a configuration that does not exist" KCONFIG=/nowhere/at/all
+refused "no configuration of a kernel" "a file that is none" KCONFIG=/etc/passwd
+gzip -9 < /etc/passwd > "$tmp/config.gz"
+refused "config.gz: no configuration of a kernel" "one that is compressed" "KCONFIG=$tmp/config.gz"
+refused "exclude each other" "a configuration for another kernel" KCONFIG=/etc/passwd FLAVOUR=plain
 refused "PREFIX is a path" "a PREFIX that is none" PREFIX=local FLAVOUR=plain
 refused "no flavour 'nonsense'" "a FLAVOUR that does not exist" FLAVOUR=nonsense
 plan
