@@ -33,7 +33,7 @@ bool force_dma_unencrypted(struct device *dev)
 	return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
 }
 
-/* The cgroup of the process, whatever set_active_memcg() says. */
+/* Of who owns the address space; of a kernel thread, what set_active_memcg() says. */
 struct mem_cgroup *get_mem_cgroup_from_current(void)
 {
 	return get_mem_cgroup_from_mm(current->mm);

@@ -22,6 +22,12 @@ judge() {
 	ok "$@" || sed 's/^/# /' $log
 }
 
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+echo mine > "$tmp/file"
+! scripts/stock-modules "$tmp" > $log 2>&1 && [ -f "$tmp/file" ]
+judge $? "a directory of somebody else's is left alone"
+
 scripts/stock-modules build/stock build/stock-boot > $log 2>&1
 judge $? "the modules are built" || { plan; exit; }
 release=$(cat build/stock/release)
