@@ -8,4 +8,4 @@
 # timeout: 120
 # params: kunit.enable=1 kunit.autorun=1
 # leak: yes
-exec sh /lib/kunit.sh "4 cases, 4 with parameters" dma-buf-phys-example_kunit
+exec sh /lib/kunit.sh "5 cases, 5 with parameters" dma-buf-phys-example_kunit

@@ -468,44 +468,63 @@ static struct pci_driver bar_driver = {
 
 struct scene {
 	struct pci_dev *foo_pdev, *bar_pdev;
-	struct foo *foo;
+	struct foo *foo;		/* NULL: not bound */
 	struct bar *bar;
 	struct baz baz;
+	bool bar_attached, baz_attached;
 	struct dma_buf *dmabuf;
 	u8 bytes[WINDOW_LEN];		/* what is in the window */
 	u8 found[WINDOW_LEN];
 };
 
-static struct pci_dev *find(struct kunit *test, const struct pci_device_id *id,
-			    struct pci_driver *driver)
+static void find(struct kunit *test, const struct pci_device_id *id,
+		 struct pci_driver *driver, struct pci_dev **pdev)
 {
-	struct pci_dev *pdev = pci_get_device(id->vendor, id->device, NULL);
-
-	KUNIT_ASSERT_NOT_NULL_MSG(test, pdev, "no device %04x:%04x of QEMU's",
+	*pdev = pci_get_device(id->vendor, id->device, NULL);
+	KUNIT_ASSERT_NOT_NULL_MSG(test, *pdev, "no device %04x:%04x of QEMU's",
 				  id->vendor, id->device);
-	KUNIT_ASSERT_PTR_EQ_MSG(test, pci_dev_driver(pdev), driver,
+	KUNIT_ASSERT_PTR_EQ_MSG(test, pci_dev_driver(*pdev), driver,
 				"%s has another driver, or its probe failed",
-				pci_name(pdev));
-	return pdev;
+				pci_name(*pdev));
+}
+
+static void share(struct kunit *test, struct scene *s)
+{
+	s->foo = pci_get_drvdata(s->foo_pdev);
+	s->dmabuf = foo_share(s->foo);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->dmabuf);
+}
+
+static int attach_bar(struct scene *s)
+{
+	int ret = bar_attach(s->bar, s->dmabuf, &s->bar_pdev->dev);
+
+	s->bar_attached = !ret;
+	return ret;
 }
 
 static void attach_all(struct kunit *test, struct scene *s)
 {
-	struct device *dev = &s->bar_pdev->dev;
-
-	s->foo = pci_get_drvdata(s->foo_pdev);
-	s->dmabuf = foo_share(s->foo);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->dmabuf);
-	KUNIT_ASSERT_EQ(test, bar_attach(s->bar, s->dmabuf, dev), 0);
-	KUNIT_ASSERT_EQ(test, baz_attach(&s->baz, s->dmabuf, dev, WINDOW,
-					 WINDOW_LEN), 0);
+	KUNIT_ASSERT_EQ(test, attach_bar(s), 0);
+	KUNIT_ASSERT_EQ(test, baz_attach(&s->baz, s->dmabuf, &s->bar_pdev->dev,
+					 WINDOW, WINDOW_LEN), 0);
+	s->baz_attached = true;
 }
 
-static void detach_all(struct scene *s)
+/* Whatever there is by now. */
+static void let_go(struct scene *s)
 {
-	bar_detach(s->bar);
-	baz_detach(&s->baz);
-	dma_buf_put(s->dmabuf);
+	if (s->baz_attached)
+		baz_detach(&s->baz);
+	if (s->bar_attached)
+		bar_detach(s->bar);
+	s->baz_attached = false;
+	s->bar_attached = false;
+	if (!IS_ERR_OR_NULL(s->dmabuf))
+		dma_buf_put(s->dmabuf);
+	s->dmabuf = NULL;
+	if (s->foo)
+		foo_unshare(s->foo);
 }
 
 static int map_block(struct scene *s)
@@ -561,8 +580,7 @@ static void reset(struct kunit *test)
 	dma_arrives(test);
 }
 
-/* What is exported during a reset works when the reset is over. */
-static void shared_in_reset(struct kunit *test)
+static void away_in_reset(struct kunit *test)
 {
 	struct scene *s = test->priv;
 
@@ -570,6 +588,22 @@ static void shared_in_reset(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, map_block(s), -ENODEV);
 	KUNIT_EXPECT_EQ(test, baz_read(&s->baz, 0, s->found, 1), -ENODEV);
 	foo_reset_done(s->foo_pdev);
+	dma_arrives(test);
+}
+
+/* What is exported during a reset works when the reset is over, not before. */
+static void shared_in_reset(struct kunit *test)
+{
+	struct scene *s = test->priv;
+	int ret;
+
+	let_go(s);
+	foo_reset_prepare(s->foo_pdev);
+	share(test, s);
+	ret = attach_bar(s);
+	foo_reset_done(s->foo_pdev);
+	KUNIT_ASSERT_EQ(test, ret, -ENODEV);
+	attach_all(test, s);
 	dma_arrives(test);
 }
 
@@ -581,6 +615,7 @@ static void unbind(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, map_block(s), 0);
 	device_release_driver(&s->foo_pdev->dev);
+	s->foo = NULL;
 	KUNIT_EXPECT_EQ(test, submit(s), -ENODEV);
 	KUNIT_EXPECT_EQ(test, map_block(s), -ENODEV);
 	KUNIT_EXPECT_EQ(test, baz_read(&s->baz, 0, s->found, 1), -ENODEV);
@@ -589,7 +624,8 @@ static void unbind(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, device_attach(&s->foo_pdev->dev), 1);
 	KUNIT_EXPECT_EQ(test, map_block(s), -ENODEV);
-	detach_all(s);
+	let_go(s);
+	share(test, s);
 	attach_all(test, s);
 	dma_arrives(test);
 }
@@ -599,13 +635,14 @@ static int example_init(struct kunit *test)
 	struct scene *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, s);
-	s->foo_pdev = find(test, foo_ids, &foo_driver);
-	s->bar_pdev = find(test, bar_ids, &bar_driver);
+	test->priv = s;
+	find(test, foo_ids, &foo_driver, &s->foo_pdev);
+	find(test, bar_ids, &bar_driver, &s->bar_pdev);
 	s->bar = pci_get_drvdata(s->bar_pdev);
+	share(test, s);
 	attach_all(test, s);
 	get_random_bytes(s->bytes, WINDOW_LEN);
 	KUNIT_ASSERT_EQ(test, baz_write(&s->baz, 0, s->bytes, WINDOW_LEN), 0);
-	test->priv = s;
 	return 0;
 }
 
@@ -615,8 +652,7 @@ static void example_exit(struct kunit *test)
 
 	if (!s)
 		return;
-	detach_all(s);
-	foo_unshare(s->foo);
+	let_go(s);
 	pci_dev_put(s->foo_pdev);
 	pci_dev_put(s->bar_pdev);
 }
@@ -643,6 +679,7 @@ static void example_suite_exit(struct kunit_suite *suite)
 static struct kunit_case example_cases[] = {
 	KUNIT_CASE(dma_arrives),
 	KUNIT_CASE(reset),
+	KUNIT_CASE(away_in_reset),
 	KUNIT_CASE(shared_in_reset),
 	KUNIT_CASE(unbind),
 	{}
