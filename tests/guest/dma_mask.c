@@ -5,8 +5,12 @@
  * Bus addresses bypass the DMA API and its checks, so the core has one of its own.
  * The memory is made up, at addresses from 2^46 on, which nobody accesses.
  *
+ * The driver stays, and lets "edu" devices be behind an IOMMU that translates
+ * nothing: no other test can use them for DMA after this one.
+ *
  * topology: switch
  * tier: check
+ * boot: own
  */
 #include <errno.h>
 #include <unistd.h>
