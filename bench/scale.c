@@ -538,7 +538,7 @@ static void check_one(const char *row)
 	__u64 mainline = median(row, 1, MAP, MAINLINE);
 
 	promise(ours * 100 <= mainline * 105,
-		"%s, %s: %llu at 1 range is not more than mainline's %llu", row,
+		"%s, %s: %llu at 1 range, mainline's %llu and 5 %% at most", row,
 		MAP, ours, mainline);
 }
 
@@ -560,7 +560,7 @@ static void check_floor(void)
 	__u64 floor = median(floor_row, MANY, MAP, MAINLINE);
 
 	promise(ours * 4 <= floor * 5,
-		"%s, %s: %llu at %u, the floor is %llu, a quarter less at most",
+		"%s, %s: %llu at %u, the floor of %llu and a quarter at most",
 		domain_row, MAP, ours, MANY, floor);
 }
 
