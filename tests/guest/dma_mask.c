@@ -79,4 +79,14 @@ TEST_F(mask, ends_before)
 	EXPECT_EQ(-EOPNOTSUPP, importer_map_all(self->importer));
 }
 
+/* What the test driver refuses, the kernel need not warn of. */
+TEST_F(mask, no_such_memory)
+{
+	EXPECT_EQ(-EINVAL, scale_make_up(self->scale, 0, PAGE, 0));
+	EXPECT_EQ(-EINVAL, scale_make_up(self->scale, 1, PAGE + 1, 0));
+	EXPECT_EQ(-EINVAL, scale_make_up(self->scale, 1u << 31, PAGE, 0));
+	EXPECT_EQ(-EINVAL, scale_make_up(self->scale, 2, 1ULL << 45, 0));
+	EXPECT_EQ(-EINVAL, scale_make_up(self->scale, 1, PAGE, ~0u));
+}
+
 TEST_HARNESS_MAIN

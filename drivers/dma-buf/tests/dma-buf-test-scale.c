@@ -39,6 +39,7 @@
 #define MADE_UP_BASE	BIT_ULL(46)		/* of physical addresses */
 #define MADE_UP_IOVA	BIT_ULL(44)		/* of each domain view */
 #define MADE_UP_MAX	BIT_ULL(45)		/* bytes of a buffer */
+#define MADE_UP_RANGES	SZ_16M			/* ranges of a buffer */
 
 #define PROVIDER_BAR	2
 #define PROT		(IOMMU_READ | IOMMU_WRITE | IOMMU_MMIO)
@@ -297,7 +298,7 @@ static struct made_up *made_up_create(struct scale_device *dev,
 	u64 size;
 
 	if (arg->flags & ~DBT_MADE_UP_FLAGS || !arg->nr || !arg->len ||
-	    !PAGE_ALIGNED(arg->len) ||
+	    arg->nr > MADE_UP_RANGES || !PAGE_ALIGNED(arg->len) ||
 	    check_mul_overflow(arg->len, (u64)arg->nr, &size) ||
 	    size > MADE_UP_MAX)
 		return ERR_PTR(-EINVAL);
