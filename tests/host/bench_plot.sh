@@ -42,6 +42,8 @@ sed -i '/^## What is measured/,/^## The doc/s|[0-9,]* / [0-9,]* |987,654,321 / 1
 refused "README.md: 987,654,321 / 1 was not measured" "a figure that nobody measured"
 echo nonsense > "$copy/bench/figures.csv"
 refused "error: bench/figures.csv: not what scripts/bench writes" "a file that is none of figures"
+sed -i '$s/,[0-9]*,/,many,/2' "$copy/bench/figures.csv"
+refused "error: bench/figures.csv: not what scripts/bench writes: .*'many'" "a figure that is no number"
 rm "$copy/bench/figures.csv"
 refused "error: bench/figures.csv: No such file" "no file of figures"
 
