@@ -115,5 +115,6 @@ gzip -9 < /etc/passwd > "$tmp/config.gz"
 refused "config.gz: no configuration of a kernel" "one that is compressed" "KCONFIG=$tmp/config.gz"
 refused "exclude each other" "a configuration for another kernel" KCONFIG=/etc/passwd FLAVOUR=plain
 refused "PREFIX is a path" "a PREFIX that is none" PREFIX=local FLAVOUR=plain
+refused "without the project" "a kernel without the project" FLAVOUR=unpatched
 refused "no flavour 'nonsense'" "a FLAVOUR that does not exist" FLAVOUR=nonsense
 plan
