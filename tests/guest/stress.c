@@ -2053,10 +2053,27 @@ static long read_kib(const char *path, const char *name)
 	return value;
 }
 
+/* All areas of vmalloc space; VmallocUsed leaves out what ioremap() maps. */
+static long vmalloc_areas(void)
+{
+	FILE *file = fopen("/proc/vmallocinfo", "r");
+	unsigned long bytes, sum = 0;
+	char line[512];
+
+	if (!file)
+		die("open vmallocinfo: %s", strerror(errno));
+	while (fgets(line, sizeof(line), file))
+		if (!strstr(line, " unpurged ") &&
+		    sscanf(line, "%*s %lu", &bytes) == 1)
+			sum += bytes;
+	fclose(file);
+	return sum / 1024;
+}
+
 /*
- * The kernel keeps the page tables of vmalloc space for whatever is mapped there
- * next. So they are as many as addresses were ever in use, not as maps that are
- * left: those show in VmallocUsed. Where they cannot be told, all tables count.
+ * vmalloc keeps free addresses by size, and page tables for good. So there are as
+ * many tables as addresses were ever in use, whatever is left: that is an area.
+ * Where they cannot be told apart, all tables count.
  */
 static struct memory_use memory_use(void)
 {
@@ -2069,7 +2086,7 @@ static struct memory_use memory_use(void)
 		.page_tables = read_kib("/proc/meminfo", "PageTables") - kernel,
 		.kernel = kernel,
 		.iommu = read_kib("/proc/meminfo", "SecPageTables"),
-		.vmalloc = read_kib("/proc/meminfo", "VmallocUsed"),
+		.vmalloc = vmalloc_areas(),
 	};
 }
 
