@@ -61,6 +61,8 @@ says "the provider is there" cmp "$so" "$dest/$libs/${so##*/}"
 grep -qx distribution "$dest/$libs/${so##*/}.distrib"
 ok $? "and the distribution's beside it"
 
+test -z "$(find "$dest/usr/include" ! -type d ! -name '*.h')"
+ok $? "of the headers there are headers only"
 cat > "$tmp/program.c" <<'END'
 #include <linux/vfio.h>
 #include <linux/iommufd.h>
