@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@
 #define VRAM		(4 * SIZE)
 #define PART		0x180	/* what the engine of edu moves at once */
 #define SEAM		(0x4000 - PART / 2)
+#define COPY_MS		100
 #define SLOW_MS		700
 #define IOVA		0x7000000000ULL
 #define CPU		(DBT_ATTACH_CLASS | DBT_ATTACH_CPU)
@@ -433,7 +435,19 @@ out_close:
 	close(no_ram);
 }
 
-/* With video memory full, one importer makes do with RAM, the other does not. */
+/* The bytes of the object are where it is now. */
+static int wait_for_copy(int obj)
+{
+	struct pollfd fence = { .fd = obj, .events = POLLIN };
+	int ready = poll(&fence, 1, 1000 * LIMIT / 2);
+
+	return ready == 1 ? 0 : ready ? -errno : -ETIMEDOUT;
+}
+
+/*
+ * With video memory full, one importer makes do with RAM, the other does not. An
+ * object that is closed leaves its place when it has come there.
+ */
 TEST_F_TIMEOUT(vram, full, LIMIT)
 {
 	struct move *move = &self->move;
@@ -442,6 +456,7 @@ TEST_F_TIMEOUT(vram, full, LIMIT)
 	int big = vram_create(move->vram, VRAM, 0);
 	int huge = vram_create(move->vram, VRAM + SIZE, 0);
 
+	ASSERT_EQ(0, vram_copy_ms(move->vram, COPY_MS));
 	EXPECT_EQ(-ENOSPC, vram_place(move->vram, huge));
 	ASSERT_EQ(0, vram_place(move->vram, big));
 	ASSERT_EQ(0, importer_attach(move->edu, fetch, 0, 0));
@@ -450,6 +465,7 @@ TEST_F_TIMEOUT(vram, full, LIMIT)
 	ASSERT_EQ(0, importer_attach(move->cpu, no_ram, CPU, 0));
 	EXPECT_EQ(-ENOSPC, importer_map_all(move->cpu));
 
+	ASSERT_EQ(0, wait_for_copy(big));
 	close(big);
 	ASSERT_EQ(4, settle_dmabufs(4));
 	ASSERT_EQ(0, importer_unmap(move->edu));

@@ -368,12 +368,15 @@ static void vram_copy_work(struct work_struct *work)
 
 	msleep(READ_ONCE(copy->to->dev->copy_ms));
 	vram_copy_all(copy);
-	/* Before the signal: who waits for it wants the memory. */
+	/*
+	 * Before the signal: who waits for it wants the memory, of the old place
+	 * now, of the new one when the object is closed.
+	 */
 	vram_place_put(copy->from);
+	vram_place_put(copy->to);
 	dma_fence_signal(&copy->fence);
 	dma_fence_end_signalling(cookie);
 
-	vram_place_put(copy->to);
 	dma_fence_put(&copy->fence);
 }
 
