@@ -1973,13 +1973,16 @@ static void look_for_hang(void)
 {
 	unsigned int i;
 	const char *what;
-	__u64 since;
+	__u64 since, ms;
 
 	for (i = 0; i < opt.threads; i++) {
+		since = atomic_load(&threads[i].since_ms);
 		what = doing(&threads[i]);
-		since = now_ms() - atomic_load(&threads[i].since_ms);
-		if (what && since > HANG_MS)
-			die("thread %u hangs for %llu ms in: %s", i, since,
+		/* Read after @since, which the thread may be changing. */
+		ms = now_ms() - since;
+		if (what && ms > HANG_MS &&
+		    since == atomic_load(&threads[i].since_ms))
+			die("thread %u hangs for %llu ms in: %s", i, ms,
 			    what);
 	}
 }
