@@ -5,7 +5,8 @@ The guest has three serial ports:
 
   ttyS0  the kernel's console, into LOGDIR/console.log
   ttyS1  what the jobs print; each job's part stands between two marker lines,
-         "\\002NONCE begin JOB" and "\\002NONCE end JOB"
+         "\\002NONCE begin JOB" and "\\002NONCE end JOB"; as it comes, a job's part
+         goes into LOGDIR/NAME.out
   ttyS2  the control protocol, lines of text:
 
          guest                     harness
@@ -269,7 +270,8 @@ class Guest:
         initramfs(self.kernel, self.jobs, self.flavour, self.topology, tmp / "initramfs")
         with open(tmp / "disk.raw", "wb") as disk:
             disk.truncate(64 << 20)
-        (self.logdir / "console.log").write_bytes(b"")
+        for name in ("console.log", *(f"{job.name}.out" for job in self.jobs)):
+            (self.logdir / name).write_bytes(b"")
         arguments, devices = topologies.load(self.topology, tmp)
         ours, theirs = zip(*(socket.socketpair() for _ in range(3)))
         self.sockets = dict(zip(("output", "control", "qmp"), ours))
@@ -321,7 +323,10 @@ class Guest:
         if number == "leak":
             self.boot.leaks += data.decode(errors="replace")
             return
-        self.jobs[int(number)].output += data
+        job = self.jobs[int(number)]
+        job.output += data
+        with open(self.logdir / f"{job.name}.out", "ab") as out:
+            out.write(data)
         if self.stream:
             self.stream(data)
 
