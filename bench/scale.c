@@ -30,6 +30,7 @@
 
 #include "bench.h"
 #include "report.h"
+#include "table.h"
 #include "testdrv.h"
 
 #define KIB		1024ULL
@@ -39,7 +40,6 @@
 #define FEW		64		/* ranges, too long for the IOVA allocator's cache */
 #define MANY		4096
 #define MAX_IMPORTERS	100
-#define MAX_ENTRIES	256
 #define SMALL_BYTES	512		/* less is allocated per importer */
 
 #define MAP		"map, instructions"
@@ -71,81 +71,6 @@ static const char * const floor_row = "domain view, floor";
 
 static int scale;			/* makes the buffers */
 static int dma[MAX_IMPORTERS], domain[MAX_IMPORTERS];
-
-/*
- * Figures
- */
-
-static struct entry {
-	const char *row;
-	char what[48];
-	__u32 ranges;
-	bool reported;
-	struct series by[BENCH_NR_PATHS];
-} entries[MAX_ENTRIES];
-static unsigned int nr_entries;
-
-static struct entry *entry(const char *row, __u32 ranges, const char *what)
-{
-	struct entry *e;
-
-	for (e = entries; e < entries + nr_entries; e++)
-		if (!strcmp(e->row, row) && e->ranges == ranges &&
-		    !strcmp(e->what, what))
-			return e;
-	if (nr_entries == MAX_ENTRIES)
-		die("more than %u figures", MAX_ENTRIES);
-	nr_entries++;
-	e->row = row;
-	e->ranges = ranges;
-	snprintf(e->what, sizeof(e->what), "%s", what);
-	return e;
-}
-
-static void add(const char *row, __u32 ranges, const char *what,
-		enum bench_path path, __u64 value, __u64 overhead)
-{
-	series_add(&entry(row, ranges, what)->by[path], value, overhead);
-}
-
-/* What was measured once is compared with more than one thing. */
-static void copy(enum bench_path path, const char *row, const char *from,
-		 __u32 ranges, const char *what)
-{
-	entry(row, ranges, what)->by[path] =
-		entry(from, ranges, what)->by[path];
-}
-
-static void report_entry(struct entry *e)
-{
-	unsigned int path;
-
-	for (path = 0; path < BENCH_NR_PATHS; path++)
-		series_report(&e->by[path], e->row, e->ranges, path_names[path],
-			      e->what);
-	e->reported = true;
-}
-
-/* Prints the lines that scripts/bench reads, quantity by quantity, and sorts. */
-static void report(void)
-{
-	struct entry *e, *other;
-
-	for (e = entries; e < entries + nr_entries; e++)
-		for (other = e; other < entries + nr_entries; other++)
-			if (!other->reported && !strcmp(other->row, e->row) &&
-			    !strcmp(other->what, e->what))
-				report_entry(other);
-}
-
-/* Once reported. */
-static __u64 median(const char *row, __u32 ranges, const char *what,
-		    enum bench_path path)
-{
-	const struct series *series = &entry(row, ranges, what)->by[path];
-
-	return series->value[series->nr / 2];
-}
 
 /*
  * One view
@@ -206,10 +131,11 @@ static void round_instructions(const struct act *act)
 		walk = cost(do_state, act->importer, 0);
 	unmap = cost(importer_unmap, act->importer, 0);
 
-	add(act->row, act->ranges, MAP, act->path, map, idle_map);
-	add(act->row, act->ranges, UNMAP, act->path, unmap, idle_unmap);
+	table_add(act->row, act->ranges, MAP, act->path, map, idle_map);
+	table_add(act->row, act->ranges, UNMAP, act->path, unmap, idle_unmap);
 	if (act->walk)
-		add(act->row, act->ranges, WALK, act->path, walk, idle_walk);
+		table_add(act->row, act->ranges, WALK, act->path, walk,
+			  idle_walk);
 }
 
 /* Attaching counts, too: it is where most of what an importer takes comes from. */
@@ -222,8 +148,8 @@ static void round_bytes(const struct act *act, int dmabuf)
 	measure_bytes_begin();
 	attach(act->importer, dmabuf, act->flags);
 	must("DBT_MAP", importer_map_all(act->importer));
-	add(act->row, act->ranges, BYTES, act->path, measure_bytes_end(title),
-	    0);
+	table_add(act->row, act->ranges, BYTES, act->path,
+		  measure_bytes_end(title), 0);
 	must("DBT_DETACH", importer_detach(act->importer));
 }
 
@@ -286,9 +212,9 @@ static void measure_domain(const char *row, const char *from, __u32 ranges,
 	};
 
 	measure(&act);
-	copy(MAINLINE, row, from, ranges, MAP);
-	copy(MAINLINE, row, from, ranges, UNMAP);
-	copy(MAINLINE, row, from, ranges, BYTES);
+	table_copy(MAINLINE, row, from, ranges, MAP);
+	table_copy(MAINLINE, row, from, ranges, UNMAP);
+	table_copy(MAINLINE, row, from, ranges, BYTES);
 }
 
 /* The loop is in the place of mainline's path, and knows only buffers of the class. */
@@ -310,8 +236,8 @@ static void measure_floor(__u32 ranges)
 		round_instructions(&act);
 	must("DBT_DETACH", importer_detach(act.importer));
 	close(dmabuf);
-	copy(OURS, floor_row, domain_row, ranges, MAP);
-	copy(OURS, floor_row, domain_row, ranges, UNMAP);
+	table_copy(OURS, floor_row, domain_row, ranges, MAP);
+	table_copy(OURS, floor_row, domain_row, ranges, UNMAP);
 }
 
 /*
@@ -338,12 +264,12 @@ static void measure_middle(__u32 ranges)
 		took = cost(map_middle, dma[0], 0);
 		idle = cost(map_middle, dma[0], -EBUSY);
 		must("DBT_UNMAP", importer_unmap(dma[0]));
-		add(dma_row, ranges, MIDDLE, OURS, took, idle);
+		table_add(dma_row, ranges, MIDDLE, OURS, took, idle);
 	}
 	must("DBT_DETACH", importer_detach(dma[0]));
 	close(dmabuf);
-	entry(dma_row, ranges, MIDDLE)->by[MAINLINE] =
-		entry(dma_row, ranges, MAP)->by[MAINLINE];
+	*table_at(dma_row, ranges, MIDDLE, MAINLINE) =
+		*table_at(dma_row, ranges, MAP, MAINLINE);
 }
 
 /*
@@ -396,12 +322,12 @@ static void round_crowd(const char *row, __u32 ranges, enum bench_path path,
 		attach(crowd[i], dmabuf,
 		       path == OURS && !refills ? DBT_ATTACH_CLASS : 0);
 	map_crowd(crowd, nr);
-	add(row, ranges, crowd_what("suspend from", nr), path,
-	    change(dmabuf, DBT_SUSPEND), 0);
-	add(row, ranges, crowd_what("restore to", nr), path,
-	    restore(crowd, nr, dmabuf, refills), 0);
-	add(row, ranges, crowd_what("revoke from", nr), path,
-	    change(dmabuf, DBT_REVOKE), 0);
+	table_add(row, ranges, crowd_what("suspend from", nr), path,
+		  change(dmabuf, DBT_SUSPEND), 0);
+	table_add(row, ranges, crowd_what("restore to", nr), path,
+		  restore(crowd, nr, dmabuf, refills), 0);
+	table_add(row, ranges, crowd_what("revoke from", nr), path,
+		  change(dmabuf, DBT_REVOKE), 0);
 	for (i = 0; i < nr; i++)
 		must("DBT_DETACH", importer_detach(crowd[i]));
 	close(dmabuf);
@@ -419,12 +345,12 @@ static void measure_crowd(__u32 ranges, unsigned int nr)
 	}
 	if (by_bus)
 		return;
-	copy(MAINLINE, domain_row, dma_row, ranges,
-	     crowd_what("suspend from", nr));
-	copy(MAINLINE, domain_row, dma_row, ranges,
-	     crowd_what("restore to", nr));
-	copy(MAINLINE, domain_row, dma_row, ranges,
-	     crowd_what("revoke from", nr));
+	table_copy(MAINLINE, domain_row, dma_row, ranges,
+		   crowd_what("suspend from", nr));
+	table_copy(MAINLINE, domain_row, dma_row, ranges,
+		   crowd_what("restore to", nr));
+	table_copy(MAINLINE, domain_row, dma_row, ranges,
+		   crowd_what("revoke from", nr));
 }
 
 /* The first ten importers of a buffer, one after the other. */
@@ -447,7 +373,7 @@ static void measure_queue(const char *row, enum bench_path path,
 		value = bytes ? measure_bytes_end(what) :
 				measure_instructions() - value;
 		if (i < 2 || i == 9)
-			add(row, MANY, what, path, value, 0);
+			table_add(row, MANY, what, path, value, 0);
 	}
 	while (i--)
 		must("DBT_DETACH", importer_detach(queue[i]));
@@ -522,7 +448,7 @@ static void check_bytes(const char *row)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		bytes = median(row, sizes[i], BYTES, OURS);
+		bytes = table_median(row, sizes[i], BYTES, OURS);
 		least = sizes[i] < FEW || bytes > least ? least : bytes;
 		most = bytes > most ? bytes : most;
 	}
@@ -534,8 +460,8 @@ static void check_bytes(const char *row)
 /* At one range the two are close; another compiler may move them by a little. */
 static void check_one(const char *row)
 {
-	__u64 ours = median(row, 1, MAP, OURS);
-	__u64 mainline = median(row, 1, MAP, MAINLINE);
+	__u64 ours = table_median(row, 1, MAP, OURS);
+	__u64 mainline = table_median(row, 1, MAP, MAINLINE);
 
 	promise(ours * 100 <= mainline * 105,
 		"%s, %s: %llu at 1 range, mainline's %llu and 5 %% at most", row,
@@ -545,8 +471,8 @@ static void check_one(const char *row)
 /* Where nothing has to be done for a range. */
 static void check_tenth(const char *row, const char *what)
 {
-	__u64 ours = median(row, MANY, what, OURS);
-	__u64 mainline = median(row, MANY, what, MAINLINE);
+	__u64 ours = table_median(row, MANY, what, OURS);
+	__u64 mainline = table_median(row, MANY, what, MAINLINE);
 
 	promise(ours * 10 <= mainline,
 		"%s, %s: %llu at %u ranges, a tenth of mainline's %llu or less",
@@ -556,8 +482,8 @@ static void check_tenth(const char *row, const char *what)
 /* Every range costs a call of iommu_map(); what comes on top is small. */
 static void check_floor(void)
 {
-	__u64 ours = median(floor_row, MANY, MAP, OURS);
-	__u64 floor = median(floor_row, MANY, MAP, MAINLINE);
+	__u64 ours = table_median(floor_row, MANY, MAP, OURS);
+	__u64 floor = table_median(floor_row, MANY, MAP, MAINLINE);
 
 	promise(ours * 4 <= floor * 5,
 		"%s, %s: %llu at %u, the floor of %llu and a quarter at most",
@@ -567,7 +493,7 @@ static void check_floor(void)
 static __u64 crowd_cost(const char *row, __u32 ranges, const char *verb,
 			unsigned int nr)
 {
-	return median(row, ranges, crowd_what(verb, nr), OURS);
+	return table_median(row, ranges, crowd_what(verb, nr), OURS);
 }
 
 /* The hundredth importer costs what the tenth does, and no range costs anything. */
@@ -656,7 +582,7 @@ int main(void)
 	}
 
 	measure_all();
-	report();
+	table_report();
 	check();
 	promises_verdict();
 
