@@ -12,6 +12,7 @@
   params: iommu=pt                      more kernel command line
   boot: own                             shares its boot with no other test
   icount: yes                           guest time counts instructions (bench)
+  profile: yes                          and instructions are counted by function (bench)
   leak: yes                             memory leak scan after it (debug kernel)
   judges: BUG: KCSAN                    lines of the kernel log (regular expression)
                                         that it judges itself, see splat.py
@@ -33,9 +34,9 @@ import re
 from .paths import ROOT
 
 DEFAULTS = {"summary": "", "flavour": "plain", "topology": "root", "tier": "check",
-            "timeout": "60", "memory": "2G", "params": "", "boot": "", "icount": "", "leak": "",
-            "judges": "", "taint": "", "root": "", "libs": "", "shared": "", "needs": "",
-            "selftest": ""}
+            "timeout": "60", "memory": "2G", "params": "", "boot": "", "icount": "",
+            "profile": "", "leak": "", "judges": "", "taint": "", "root": "", "libs": "",
+            "shared": "", "needs": "", "selftest": ""}
 LISTS = ("flavour", "topology", "libs", "needs", "selftest")
 # What makes each root, and prints where it is.
 ROOTS = {"": "", "debian": "scripts/guest-root", "qemu": "scripts/guest-root-qemu"}

@@ -117,6 +117,20 @@ def _compile_c(source, out):
     return program
 
 
+def plugin(name):
+    """A plugin for QEMU. Kept by content."""
+    source, header = (ROOT / "scripts/harness" / f"{name}.{kind}" for kind in "ch")
+    digest = hashlib.sha256(source.read_bytes() + header.read_bytes()).hexdigest()[:12]
+    library = BUILD / "programs" / f"{name}-{digest}.so"
+    with _COMPILING:
+        if not library.exists():
+            library.parent.mkdir(parents=True, exist_ok=True)
+            new = Path(f"{library}.{os.getpid()}")
+            _run(["gcc", *CFLAGS, "-shared", "-fPIC", "-fvisibility=hidden", source, "-o", new])
+            new.rename(library)
+    return library
+
+
 def selftest(name, out):
     """A program of tools/testing/selftests ("iommu/iommufd"), by its own Makefile; or a script."""
     script = _source(out) / "tools/testing/selftests" / name

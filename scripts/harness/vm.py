@@ -228,11 +228,12 @@ class Guest:
     """QEMU, from its start to its end."""
 
     def __init__(self, kernel, jobs, *, flavour="plain", topology="root", memory="2G",
-                 params="", leak=False, icount=False, root=None, logdir=None, stream=None,
-                 began=None):
+                 params="", leak=False, icount=False, plugin=None, root=None, logdir=None,
+                 stream=None, began=None):
         self.kernel, self.jobs, self.flavour, self.leak = Path(kernel), jobs, flavour, leak
         self.topology, self.memory, self.params = topology, memory, params
         self.cpus, self.root = ICOUNT if icount else CPUS, root
+        self.plugin = ["-plugin", plugin] if plugin else []
         self.logdir = Path(logdir).resolve()
         self.stream, self.began = stream, began
         self.nonce = secrets.token_hex(6)
@@ -281,7 +282,7 @@ class Guest:
                   f"{'vm.root=/dev/vda' if self.root else ''} {self.params}")
         command = [
             "setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64",
-            "-M", "q35,kernel-irqchip=split", *self.cpus,
+            "-M", "q35,kernel-irqchip=split", *self.cpus, *self.plugin,
             "-m", self.memory, "-nodefaults", "-no-reboot", "-display", "none",
             "-kernel", self.kernel / "bzImage", "-initrd", tmp / "initramfs", "-append", append,
             "-chardev", f"file,id=console,path={self.logdir}/console.log",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The TAP reader and the splat gate, on recorded text. Prints TAP itself."""
+"""The TAP reader, the splat gate and the profile, on recorded text. Prints TAP itself."""
 import sys
 
-from harness import ktap, splat
+from harness import ktap, profile, programs, splat
 
 KUNIT = """KTAP version 1
 1..1
@@ -59,8 +59,49 @@ DMA-API: debugging enabled by kernel config
 rcu: Preemptible hierarchical RCU implementation.
 Spectre V1 : Mitigation: usercopy/swapgs barriers"""
 
+# A part of 2 ranges: 2 functions, one of a module and one that the compiler split, and a call
+# in user space that is too short to be named.
+SYSTEM_MAP = """ffffffff81000000 T _text
+ffffffff81000100 t work.isra.0
+ffffffff81000180 t work.cold
+ffffffff81000200 D data
+ffffffff81000300 T rest
+"""
+PROGRAM = "symbol\tffffffffc0000000\tmodule_work\npart\trow\t2\tours\t1000\n"
+COUNTED = """0 ffffffff81000110 300
+0 ffffffff81000190 100
+0 ffffffffc0000010 598
+0 401000 1
+0 ffffffff81000300 1
+"""
+PROFILE = {"module_work": 299, "work": 200, profile.OTHERS: 1}
+
+
+def refuses(*arguments):
+    try:
+        profile.figures(*arguments)
+    except programs.Failed:
+        return True
+    return False
+
+
+def profile_cases():
+    text = profile.figures(PROGRAM, COUNTED, SYSTEM_MAP)
+    lines = [line.split("\t") for line in text.splitlines()]
+    got = {line[3].split(",")[0]: int(line[5]) for line in lines}
+    yield "profile: by function, for each range", got == PROFILE, f"{got}"
+    yield "profile: as scripts/bench reads it", all(
+        line[:3] == ["bench", "row", "2"] and line[4] == "ours" and len(line) == 9
+        for line in lines), f"{lines}"
+    yield "profile: instructions that nobody counted", refuses(
+        PROGRAM.replace("1000", "1100"), COUNTED, SYSTEM_MAP), ""
+    yield "profile: a part that the program does not have", refuses(
+        PROGRAM, COUNTED + "1 401000 1\n", SYSTEM_MAP), ""
+    yield "profile: a program without parts", refuses("", "", SYSTEM_MAP), ""
+
 
 def cases():
+    yield from profile_cases()
     for name, (text, *want) in REPORTS.items():
         report = ktap.read(text)
         got = [len(report.passed), len(report.failed), len(report.skipped), len(report.problems)]

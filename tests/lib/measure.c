@@ -122,6 +122,40 @@ void measure_calibrate(void)
 }
 
 /*
+ * Profile: the NOPs tell scripts/harness/profile.c
+ */
+
+static __u64 part_began;
+
+void profile_begin(void)
+{
+	part_began = measure_instructions();
+	asm volatile("nopl 0x64627001(%%rax)" : : : "memory");
+}
+
+void profile_end(const char *row, __u32 ranges, const char *path)
+{
+	asm volatile("nopl 0x64627002(%%rax)" : : : "memory");
+	printf("part\t%s\t%u\t%s\t%llu\n", row, ranges, path,
+	       measure_instructions() - part_began);
+}
+
+void profile_symbols(void)
+{
+	FILE *symbols = fopen("/proc/kallsyms", "r");
+	char line[1024], name[256];
+	__u64 addr;
+
+	if (!symbols)
+		die("/proc/kallsyms: %s", strerror(errno));
+	while (fgets(line, sizeof(line), symbols))
+		if (strchr(line, '[') &&
+		    sscanf(line, "%llx %*c %255s", &addr, name) == 2)
+			printf("symbol\t%llx\t%s\n", addr, name);
+	fclose(symbols);
+}
+
+/*
  * Bytes
  */
 

@@ -49,6 +49,15 @@ __u64 measure_instructions(void);
 void measure_calibrate(void);
 
 /*
+ * With "profile: yes" in the metadata, what is executed between begin and end is
+ * counted by function, and becomes figures, in instructions for each range. It is
+ * told apart by System.map, and by the symbols of modules, once they are loaded.
+ */
+void profile_begin(void);
+void profile_end(const char *row, __u32 ranges, const char *path);
+void profile_symbols(void);
+
+/*
  * Bytes allocated between begin and end. The first time that end is told a
  * @title, it also prints which functions allocated them.
  */
