@@ -45,7 +45,6 @@
 #define MAP		"map, instructions"
 #define UNMAP		"unmap, instructions"
 #define WALK		"walk, instructions"
-#define MIDDLE		"map 4 KiB in the middle, instructions"
 #define BYTES		"attach and map, bytes"
 
 static const char * const path_names[BENCH_NR_PATHS] = { "ours", "mainline" };
@@ -238,38 +237,6 @@ static void measure_floor(__u32 ranges)
 	close(dmabuf);
 	table_copy(OURS, floor_row, domain_row, ranges, MAP);
 	table_copy(OURS, floor_row, domain_row, ranges, UNMAP);
-}
-
-/*
- * One page of a large buffer. A scatterlist cannot be made of a part: mainline's
- * figure is that of all.
- */
-
-static __u64 middle;
-
-static int map_middle(int importer)
-{
-	return importer_map(importer, middle, PAGE);
-}
-
-static void measure_middle(__u32 ranges)
-{
-	int dmabuf = make_up(ranges, PAGE, OURS);
-	__u64 took, idle;
-	int i;
-
-	middle = ranges / 2 * PAGE;
-	attach(dma[0], dmabuf, DBT_ATTACH_CLASS);
-	for (i = 0; i < 5; i++) {
-		took = cost(map_middle, dma[0], 0);
-		idle = cost(map_middle, dma[0], -EBUSY);
-		must("DBT_UNMAP", importer_unmap(dma[0]));
-		table_add(dma_row, ranges, MIDDLE, OURS, took, idle);
-	}
-	must("DBT_DETACH", importer_detach(dma[0]));
-	close(dmabuf);
-	*table_at(dma_row, ranges, MIDDLE, MAINLINE) =
-		*table_at(dma_row, ranges, MAP, MAINLINE);
 }
 
 /*
@@ -541,10 +508,8 @@ static void measure_all(void)
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		measure_dma(dma_row, sizes[i], PAGE);
-		if (by_bus) {
-			measure_middle(sizes[i]);
+		if (by_bus)
 			continue;
-		}
 		measure_domain(domain_row, dma_row, sizes[i], PAGE);
 		measure_floor(sizes[i]);
 	}
