@@ -59,9 +59,9 @@ struct vfio_pci_dma_buf {
 	bool owner_revoked;		/* took it back for good; under owner_lock */
 	bool owner_done;		/* and waited for the end; same */
 
-	/* Immutable. */
+	/* Immutable. The array is on its own: often its size is a power of two. */
 	u32 nr_ranges;
-	struct phys_vec vec[] __counted_by(nr_ranges);
+	struct phys_vec *vec;
 };
 
 /*
@@ -89,6 +89,13 @@ static int vfio_pci_dma_buf_get_ranges(struct dma_buf *dmabuf,
 		.no_cpu = vbuf->no_cpu,
 	};
 	return 0;
+}
+
+static void vfio_pci_dma_buf_free(struct vfio_pci_dma_buf *vbuf)
+{
+	mutex_destroy(&vbuf->owner_lock);
+	kvfree(vbuf->vec);
+	kfree(vbuf);
 }
 
 /* Take a buffer off its device's list. It may be the last to hold the device. */
@@ -133,8 +140,7 @@ static void vfio_pci_dma_buf_release(struct dma_buf *dmabuf)
 		vfio_device_put_registration(&vdev->vdev);
 	}
 	dma_buf_phys_fini(&vbuf->phys);
-	mutex_destroy(&vbuf->owner_lock);
-	kvfree(vbuf);
+	vfio_pci_dma_buf_free(vbuf);
 }
 
 /* As for VFIO's own mappings of a BAR, KVM may choose how guests map it. */
@@ -259,22 +265,28 @@ vfio_pci_dma_buf_alloc(struct vfio_pci_core_device *vdev, u32 region_index,
 	struct vfio_pci_dma_buf *vbuf;
 	int ret;
 
-	vbuf = kvzalloc(struct_size(vbuf, vec, nr_ranges), GFP_KERNEL_ACCOUNT);
+	vbuf = kzalloc_obj(*vbuf, GFP_KERNEL_ACCOUNT);
 	if (!vbuf)
 		return ERR_PTR(-ENOMEM);
-	vbuf->nr_ranges = nr_ranges;
 	mutex_init(&vbuf->owner_lock);
+	vbuf->nr_ranges = nr_ranges;
+	vbuf->vec = kvzalloc_objs(*vbuf->vec, nr_ranges, GFP_KERNEL_ACCOUNT);
+	ret = -ENOMEM;
+	if (!vbuf->vec)
+		goto err_free;
 	vbuf->no_cpu = vdev->pci_ops->get_dmabuf_phys !=
 		       vfio_pci_core_get_dmabuf_phys;
 
 	ret = vdev->pci_ops->get_dmabuf_phys(vdev, &vbuf->provider,
 					     region_index, vbuf->vec, ranges,
 					     nr_ranges);
-	if (ret) {
-		kvfree(vbuf);
-		return ERR_PTR(ret);
-	}
+	if (ret)
+		goto err_free;
 	return vbuf;
+
+err_free:
+	vfio_pci_dma_buf_free(vbuf);
+	return ERR_PTR(ret);
 }
 
 /* Under memory_lock. A device in low power may still have decoding enabled. */
@@ -351,7 +363,7 @@ static int vfio_pci_dma_buf_export(struct vfio_pci_core_device *vdev,
 err_put_registration:
 	vfio_device_put_registration(&vdev->vdev);
 err_free:
-	kvfree(vbuf);
+	vfio_pci_dma_buf_free(vbuf);
 	return ret;
 }
 
