@@ -23,7 +23,7 @@ refused() {
 }
 
 echo "TAP version 13"
-echo "1..7"
+echo "1..8"
 scripts/series > "$copy/log" 2>&1
 report "the series is made, and checkpatch has nothing to add" $?
 [ -s build/series/0000-cover-letter.patch ] && ! grep -q '\*\*\*' build/series/0000-cover-letter.patch
@@ -34,7 +34,7 @@ while read -r number; do grep -qF "$number" README.md || echo "$number"; done < 
 [ -s "$copy/numbers" ] && ! [ -s "$copy/log" ]
 report "the figures in it are those of README.md" $?
 
-cp -r scripts series patches drivers include Documentation kernel.lock "$copy"
+cp -r scripts series patches drivers include Documentation kernel.lock tests "$copy"
 echo "/* new */" > "$copy/drivers/dma-buf/dma-buf-phys-new.c"
 refused "file drivers/dma-buf/dma-buf-phys-new.c is in no commit" "a file that is in no commit"
 rm "$copy/drivers/dma-buf/dma-buf-phys-new.c"
@@ -44,5 +44,8 @@ rm "$copy/patches/0099-new.patch"
 sed -i 's/#ifdef CONFIG_IOMMU_API/#if defined(CONFIG_IOMMU_API)/' "$copy/drivers/dma-buf/dma-buf-phys-internal.h"
 refused "part 'domain view'" "a part that is not found"
 cp drivers/dma-buf/dma-buf-phys-internal.h "$copy/drivers/dma-buf"
+sed -i 's/"kernel_iommufd"/"kernel_iommufdx"/' "$copy/series/commits.toml"
+refused "the test kernel_iommufdx, which does not exist" "a test that does not exist"
+cp series/commits.toml "$copy/series"
 sed -i '/^hook = "0012-/d' "$copy/series/commits.toml"
 refused "neither hook nor subject and body" "a commit without a message"
