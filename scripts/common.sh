@@ -27,7 +27,7 @@ kmake() {
 	"$root/scripts/progress" "$kmake_label" "$kmake_log" env -i "PATH=$PATH" "HOME=$HOME" \
 		"CCACHE_DIR=$cache/ccache" "CCACHE_BASEDIR=$cache" CCACHE_NOHASHDIR=1 \
 		CCACHE_SLOPPINESS=time_macros CCACHE_MAXSIZE=10G KBUILD_BUILD_TIMESTAMP=@1 \
-		KBUILD_BUILD_USER=dma-buf-phys KBUILD_BUILD_HOST=localhost \
+		KBUILD_BUILD_USER=dma-buf-phys KBUILD_BUILD_HOST=localhost KBUILD_BUILD_VERSION=1 \
 		"LOCALVERSION=$kmake_version" \
 		make -C "$kmake_entry/tree" "O=$kmake_build" CC="ccache gcc" HOSTCC="ccache gcc" \
 		"-j$(nproc)" "$@"
