@@ -9,7 +9,7 @@ entry=$(scripts/kernel-fetch) || exit
 where=$entry/series-$proof log=$PWD/build/logs/series_$proof
 mkdir -p "$where" build/logs
 exec 9> "$where/lock"
-flock 9
+flock -n 9 || { echo "# waiting for $where/lock: another run is at it"; flock 9; }
 rm -rf "$where/commits"
 scripts/series commits "$where/commits" || exit
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # kunit.sh "38 cases, 50 with parameters" MODULE
 # Runs the KUnit tests of a module, prints their KTAP, and insists on the
-# numbers: with a wrong setting KUnit says "ok" after running nothing.
+# numbers: with a wrong setting KUnit says "ok" after running nothing. At an earlier
+# commit of the series any will do, as the harness insists on one.
 want=$1
 module=$2
 name=$(echo "$module" | tr - _)
@@ -19,7 +20,7 @@ got=$(awk '
 	/^        (not )?ok / { leaves++ }
 	/^    (not )?ok / { cases++; if (!parent) leaves++; parent = 0 }
 	END { print cases + 0 " cases, " leaves + 0 " with parameters" }' /tmp/kunit.log)
-if [ "$got" != "$want" ]; then
+if [ "$want" != any ] && [ "$got" != "$want" ]; then
 	echo "# wanted $want, got $got"
 	exit 1
 fi
