@@ -9,6 +9,16 @@ cache=${DMA_BUF_PHYS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dma-buf-phys}
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
+# use_arch: the variables of ARCH=, see scripts/harness/arch.py
+use_arch() {
+	arch=${ARCH:-x86}
+	[ -f "$root/scripts/arch/$arch.arch" ] ||
+		die "there is no architecture '$arch'; ARCH= is one of" \
+			"$(cd "$root/scripts/arch" && echo *.arch | sed 's/\.arch//g')"
+	# shellcheck source=scripts/arch/arm64.arch
+	. "$root/scripts/arch/$arch.arch"
+}
+
 # locked FILE: wait for the lock, held until the script ends.
 locked() {
 	mkdir -p "$(dirname "$1")"
@@ -24,11 +34,12 @@ locked() {
 kmake() {
 	kmake_label=$1 kmake_log=$2 kmake_entry=$3 kmake_build=$4 kmake_version=$5
 	shift 5
+	# shellcheck disable=SC2086	# make_args: a list of words, of the architecture
 	"$root/scripts/progress" "$kmake_label" "$kmake_log" env -i "PATH=$PATH" "HOME=$HOME" \
 		"CCACHE_DIR=$cache/ccache" "CCACHE_BASEDIR=$cache" CCACHE_NOHASHDIR=1 \
 		CCACHE_SLOPPINESS=time_macros CCACHE_MAXSIZE=10G KBUILD_BUILD_TIMESTAMP=@1 \
 		KBUILD_BUILD_USER=dma-buf-phys KBUILD_BUILD_HOST=localhost KBUILD_BUILD_VERSION=1 \
 		"LOCALVERSION=$kmake_version" \
-		make -C "$kmake_entry/tree" "O=$kmake_build" CC="ccache gcc" HOSTCC="ccache gcc" \
-		"-j$(nproc)" "$@"
+		make -C "$kmake_entry/tree" "O=$kmake_build" CC="ccache ${cross-}gcc" HOSTCC="ccache gcc" \
+		${make_args-} "-j$(nproc)" "$@"
 }
