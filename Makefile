@@ -6,13 +6,21 @@ export V DEBUG TOPOLOGY TIMEOUT MEMORY PARAMS SELFTEST ROOT ONLY JOBS KERNEL KER
 export DESTDIR FLAVOUR KCONFIG PACKAGES PREFIX RXE
 export PYTHONDONTWRITEBYTECODE := 1
 
+# An ARCH= that is given reaches the scripts; an empty one would disturb the kernel's make.
+ifneq ($(filter-out x86,$(ARCH)),)
+ifneq ($(filter-out help setup check check-long vm clean distclean,$(MAKECMDGOALS)),)
+$(error ARCH=$(ARCH): only setup, check, check-long and vm know other architectures)
+endif
+endif
+
 .PHONY: help demo check check-long vm tool lint bench docs series install uninstall setup clean distclean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo
 	@echo '  V=1 shows everything; KERNEL=<tree or tarball> another Linux 7.3.x;'
-	@echo '  SETUP=no installs nothing; JOBS=<n> guests at a time.'
+	@echo '  SETUP=no installs nothing; JOBS=<n> guests at a time; ARCH=arm64 emulates'
+	@echo '  that one (check, vm).'
 
 setup:		## list and install the packages that are missing
 	@scripts/setup

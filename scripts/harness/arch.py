@@ -11,6 +11,7 @@
   machine       its options, for any topology
   ports         and for the ports console, output and control, see vm.py
   append        of the kernel command line
+  patience      by what the time limits of tests are multiplied
   kernels       that scripts/check runs (all)
   distribution  yes: there are roots of one for the guest, see root in meta.py. If not,
                 programs with libs are linked statically, see scripts/guest-sdk

@@ -31,6 +31,7 @@
 """
 import re
 
+from .arch import ARCH
 from .paths import ROOT
 
 DEFAULTS = {"summary": "", "flavour": "plain", "topology": "root", "tier": "check",
@@ -52,7 +53,7 @@ def read(path):
                 meta[match[1]] = match[2]
     for key in LISTS:
         meta[key] = meta[key].split()
-    meta["timeout"] = int(meta["timeout"])
+    meta["timeout"] = int(meta["timeout"]) * int(ARCH.patience)
     return meta
 
 

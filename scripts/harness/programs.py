@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from . import meta
+from .arch import ARCH
 from .paths import BUILD, LOGS, ROOT
 
 CFLAGS = ["-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-parameter",
@@ -30,16 +31,29 @@ def kernel(flavour):
     return Path(run.stdout.splitlines()[-1])
 
 
+def root_of(about):
+    """The root that a test runs in; with libraries that can be static it needs none."""
+    static = about["libs"] and "rdmacm" not in about["libs"]	# it loads the provider
+    return "" if static and not ARCH.distribution else about["root"]
+
+
 def guest_root(name):
     """The directory of that root (root.img, perhaps sdk/), or nothing for no root."""
     if name not in meta.ROOTS:
         raise Failed(f"there is no root '{name}'")
     if not name:
         return None
-    run = subprocess.run([ROOT / meta.ROOTS[name]], stdout=subprocess.PIPE,
-                         stdin=subprocess.DEVNULL, text=True, check=False)
+    if not ARCH.distribution:
+        raise Failed(f"there is no root '{name}' for {ARCH.name}")
+    return _made(meta.ROOTS[name], f"the guest's root '{name}' was not made")
+
+
+def _made(script, otherwise):
+    """What a script has made, of which it prints the directory."""
+    run = subprocess.run([ROOT / script], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                         text=True, check=False)
     if run.returncode:
-        raise Failed(f"the guest's root '{name}' was not made")
+        raise Failed(otherwise)
     return Path(run.stdout.splitlines()[-1])
 
 
@@ -74,14 +88,27 @@ def compile_c(source, out):
         return _compile_c(source, out)
 
 
+def _sysroot():
+    """Flags for the compiler: where the guest's libraries are."""
+    if ARCH.distribution:
+        sdk = guest_root(meta.ROOT_OF_LIBS) / "sdk"
+    else:
+        sdk = _made("scripts/guest-sdk", f"there are no libraries for {ARCH.name}")
+    return [f"--sysroot={sdk}", f"-B{sdk}/usr/lib/{ARCH.triplet}"]
+
+
 def _linking(libs, shared):
     """Flags for the compiler, flags for the end of the linker's command."""
     if not libs:
         return ["-static"], ["-lpthread"]
-    kind, sdk = ["-shared", "-fPIC"] if shared else [], guest_root(meta.ROOT_OF_LIBS) / "sdk"
+    if not ARCH.distribution:
+        return ([*_sysroot(), "-static", "-DRDMA_STATIC_PROVIDERS=rxe"],
+                ["-Wl,--start-group", *(f"-l{name}" for name in libs), "-lrxe", "-lnl-route-3",
+                 "-lnl-3", "-Wl,--end-group"])
+    kind = ["-shared", "-fPIC"] if shared else []
     if "drm" in libs:
         kind.append("-I=/usr/include/libdrm")
-    return ([f"--sysroot={sdk}", f"-B{sdk}/usr/lib/x86_64-linux-gnu", *kind],
+    return ([*_sysroot(), *kind],
             [*(f"-l{name}" for name in libs), "-Wl,--unresolved-symbols=ignore-in-shared-libs"])
 
 
@@ -97,20 +124,22 @@ def _compile_c(source, out):
     digest = hashlib.sha256(repr((flags, last)).encode())
     for path in (source, *libraries, *headers, *sorted(source.parent.glob("*.h"))):
         digest.update(path.read_bytes())
-    program = BUILD / "programs" / f"{source.stem}-{digest.hexdigest()[:12]}"
+    name = f"{ARCH.cross}{source.stem}-{digest.hexdigest()[:12]}"
+    program = BUILD / "programs" / name
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
         # One archive, so that a program takes only what it uses.
         objects, new = Path(f"{program}.d.{os.getpid()}"), Path(f"{program}.{os.getpid()}")
+        compiler = ARCH.cross + "gcc"
         objects.mkdir()
         try:
             for library in libraries:
-                _run(["gcc", *flags, "-c", library, "-o", objects / f"{library.stem}.o"])
+                _run([compiler, *flags, "-c", library, "-o", objects / f"{library.stem}.o"])
             archive = []
             if libraries:
                 archive = [objects / "lib.a"]
-                _run(["ar", "rcs", *archive, *sorted(objects.glob("*.o"))])
-            _run(["gcc", *flags, source, *archive, "-o", new, *last])
+                _run([ARCH.cross + "ar", "rcs", *archive, *sorted(objects.glob("*.o"))])
+            _run([compiler, *flags, source, *archive, "-o", new, *last])
         finally:
             shutil.rmtree(objects)
         new.rename(program)
@@ -141,6 +170,9 @@ def selftest(name, out):
         return program
     directory, base = name.rsplit("/", 1)
     entry = _source(out).parent
+    other = []
+    if ARCH.cross:
+        other = [*ARCH.make_args.split(), f"CC={' '.join([ARCH.cross + 'gcc', *_sysroot()])}"]
     LOGS.mkdir(parents=True, exist_ok=True)
     with open(entry / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -149,7 +181,7 @@ def selftest(name, out):
         target.mkdir(parents=True, exist_ok=True)
         _run(["make", "-C", entry / "tree/tools/testing/selftests" / directory,
               f"OUTPUT={target}", f"KHDR_INCLUDES=-isystem {out}/usr/include",
-              "LDFLAGS=-static", f"{target}/{base}"])
+              "LDFLAGS=-static", *other, f"{target}/{base}"])
     return program
 
 
@@ -166,6 +198,8 @@ def needed(name, out):
     if name == "packages":
         return _packages()
     path = ROOT / name
+    if path.is_dir() and not ARCH.distribution:
+        raise Failed(f"{name} uses libraries, and there are none for {ARCH.name}")
     if path.is_dir():
         return _command(path)
     return {f"needs/{path.name.removesuffix('.c')}": executable(path, out)}
@@ -198,7 +232,7 @@ def _packages():
 
 def _run(command):
     clean = {name: value for name, value in os.environ.items()
-             if name not in ("DEBUG", "V", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+             if name not in ("ARCH", "DEBUG", "V", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     run = subprocess.run(command, env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     if run.returncode:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """One boot of the guest: jobs in, what became of each out.
 
-The guest has three serial ports:
+The guest has three serial ports, see harness/arch.py:
 
-  ttyS0  the kernel's console, into LOGDIR/console.log
+  ttyS0  the kernel's console, into LOGDIR/console.log (arm64: ttyAMA0)
   ttyS1  what the jobs print; each job's part stands between two marker lines,
          "\\002NONCE begin JOB" and "\\002NONCE end JOB"; as it comes, a job's part
          goes into LOGDIR/NAME.out
@@ -25,6 +25,7 @@ A job that outlives its time limit is killed by the guest. When the guest dies, 
 is silent past its limit, QEMU is killed and the job that ran has no status. QEMU
 never outlives this process, however it ends.
 """
+import functools
 import json
 import re
 import secrets
@@ -42,6 +43,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import topology as topologies
+from .arch import ARCH
 from .cpio import Cpio
 from .paths import ROOT
 
@@ -89,11 +91,20 @@ class Boot:
     leaks: str = ""
 
 
+@functools.cache
+def busybox():
+    """The guest's; fetched if it has to be."""
+    run = subprocess.run([ROOT / "scripts/guest-busybox"], stdout=subprocess.PIPE,
+                         stdin=subprocess.DEVNULL, text=True, check=False)
+    if run.returncode:
+        raise SystemExit("error: there is no busybox for the guest")
+    return Path(run.stdout.strip())
+
+
 def initramfs(kernel, jobs, flavour, topology, path):
     """Busybox, the kernel's modules, the tools of tests/vm and the jobs."""
     cpio = Cpio()
-    busybox = Path("/bin/busybox").read_bytes()
-    cpio.file("bin/busybox", busybox)
+    cpio.file("bin/busybox", busybox().read_bytes())
     applets = subprocess.check_output(["/bin/busybox", "--list"], text=True).split()
     for applet in applets:
         if applet != "busybox":
@@ -277,22 +288,21 @@ class Guest:
         ours, theirs = zip(*(socket.socketpair() for _ in range(3)))
         self.sockets = dict(zip(("output", "control", "qmp"), ours))
         fds = [sock.fileno() for sock in theirs]
-        append = (f"console=ttyS0 no_timer_check oops=panic panic=-1 printk.devkmsg=on vm.nonce={self.nonce} "
+        append = (f"{ARCH.append} oops=panic panic=-1 printk.devkmsg=on vm.nonce={self.nonce} "
                   f"{'vm.leak=1 kmemleak=on' if self.leak else QUIET} "
                   f"{'vm.root=/dev/vda' if self.root else ''} {self.params}")
         command = [
-            "setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64",
-            "-M", "q35,kernel-irqchip=split", *self.cpus, *self.plugin,
+            "setpriv", "--pdeathsig", "KILL", ARCH.qemu, *ARCH.machine.split(), *self.cpus,
+            *self.plugin,
             "-m", self.memory, "-nodefaults", "-no-reboot", "-display", "none",
-            "-kernel", self.kernel / "bzImage", "-initrd", tmp / "initramfs", "-append", append,
+            "-kernel", self.kernel / Path(ARCH.image).name,
+            "-initrd", tmp / "initramfs", "-append", append,
             "-chardev", f"file,id=console,path={self.logdir}/console.log",
             "-chardev", f"socket,id=output,fd={fds[0]}",
             "-chardev", f"socket,id=control,fd={fds[1]}",
             "-chardev", f"socket,id=qmp,fd={fds[2]}",
-            "-device", "isa-serial,chardev=console,index=0",
-            "-device", "isa-serial,chardev=output,index=1",
-            "-device", "isa-serial,chardev=control,index=2,irq=5",
-            "-mon", "chardev=qmp,mode=control", *arguments, *self._root_disk()]
+            *ARCH.ports.split(), "-mon", "chardev=qmp,mode=control",
+            *arguments, *self._root_disk()]
         with open(self.qemu_log, "wb") as log:
             log.write((shlex.join(map(str, command)) + "\n").encode())
             log.flush()
@@ -426,5 +436,6 @@ def end_on_signals():
 
 
 def need_qemu():
-    if not shutil.which("qemu-system-x86_64"):
-        raise SystemExit("error: no qemu-system-x86_64; scripts/setup installs it")
+    if not shutil.which(ARCH.qemu):
+        raise SystemExit(f"error: no {ARCH.qemu}; scripts/setup installs it")
+    busybox()

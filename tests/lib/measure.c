@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include "measure.h"
 #include "report.h"
@@ -90,6 +89,9 @@ void promises_verdict(void)
  * Instructions
  */
 
+#ifdef __x86_64__
+#include <x86intrin.h>
+
 __u64 measure_instructions(void)
 {
 	return __rdtsc();
@@ -99,6 +101,24 @@ static void loop(__u64 times)
 {
 	asm volatile("1: dec %0\n\tjnz 1b" : "+r" (times) : : "cc");
 }
+#endif
+
+#ifdef __aarch64__
+/* The clock is slower, so they come in steps, of 16 in QEMU. */
+__u64 measure_instructions(void)
+{
+	__u64 hz, ticks;
+
+	asm volatile("mrs %0, cntfrq_el0" : "=r" (hz));
+	asm volatile("isb\n\tmrs %0, cntvct_el0" : "=r" (ticks));
+	return ticks * (1000000000 / hz);
+}
+
+static void loop(__u64 times)
+{
+	asm volatile("1: subs %0, %0, #1\n\tb.ne 1b" : "+r" (times) : : "cc");
+}
+#endif
 
 void measure_calibrate(void)
 {
