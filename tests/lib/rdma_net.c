@@ -13,18 +13,22 @@
 
 #include "rdma_net.h"
 #include "report.h"
+#include "uverbs.h"
 
 /* Room for packets with 4096 bytes of data. */
 #define MTU		4500
 
+/* In words that the ip of busybox knows, too. */
 #define LAY \
 	"modprobe -a ib_uverbs rdma_ucm rdma_rxe veth && " \
-	"ip link add rxe_host_a mtu %d type veth peer name rxe_host_b mtu %d && " \
-	"ip link set rxe_host_b netns /proc/%d/fd/%d"
+	"ip link add rxe_host_a type veth && " \
+	"other=$(grep -lx $(cat /sys/class/net/rxe_host_a/iflink) " \
+	"/sys/class/net/*/ifindex | cut -d / -f 5) && " \
+	"ip link set rxe_host_a mtu %d && " \
+	"ip link set $other mtu %d name rxe_host_b netns %d"
 #define UP \
-	"ip link set lo up && ip addr add %s/24 dev %s && " \
-	"ip link set %s up && rdma link add %s type rxe netdev %s"
-#define DOWN	"rdma link delete %s"
+	"ip link set lo up && ip addr add %s/24 dev %s && ip link set %s up"
+#define DOWN	"rdma link delete %s 2>/dev/null"
 #define CLEAR	"ip link delete rxe_host_a 2>/dev/null; true"
 
 static struct {
@@ -50,26 +54,45 @@ const char *rdma_net_address(enum rdma_side side)
 	return addresses[side];
 }
 
-/* Run a script in the namespace. */
-static int run(int netns, const char *script)
+static int script(const char *text)
+{
+	execl("/bin/sh", "sh", "-c", text, NULL);
+	return -errno;
+}
+
+/* Its predecessor of this name may not be gone yet. */
+static int add_rxe(const char *name)
+{
+	unsigned int tries;
+	int err = -EIO;
+
+	for (tries = 0; err && tries < 50; tries++) {
+		err = rdma_link_add(name, "rxe", name);
+		if (err)
+			usleep(100000);
+	}
+	if (err)
+		dprintf(STDOUT_FILENO, "# rxe: %s\n", strerror(-err));
+	return err;
+}
+
+/* In a child that is in the namespace. */
+static int run(int netns, int (*act)(const char *arg), const char *arg)
 {
 	pid_t pid = fork();
 	int status;
 
-	if (!pid) {
-		if (!setns(netns, CLONE_NEWNET))
-			execl("/bin/sh", "sh", "-c", script, NULL);
-		_exit(127);
-	}
+	if (!pid)
+		_exit(setns(netns, CLONE_NEWNET) || act(arg));
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -errno;
 	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EIO;
 }
 
-static void must_run(int netns, const char *script)
+static void must_run(int netns, int (*act)(const char *arg), const char *arg)
 {
-	if (run(netns, script))
-		die("this failed: %s", script);
+	if (run(netns, act, arg))
+		die("this failed: %s", arg);
 }
 
 static int open_netns(void)
@@ -84,43 +107,43 @@ static int open_netns(void)
 static void up(enum rdma_side side)
 {
 	const char *name = names[side];
-	char script[256];
+	char text[128];
 
-	snprintf(script, sizeof(script), UP, addresses[side], name, name, name,
-		 name);
-	must_run(net.netns[side], script);
+	snprintf(text, sizeof(text), UP, addresses[side], name, name);
+	must_run(net.netns[side], script, text);
+	must_run(net.netns[side], add_rxe, name);
 }
 
 /* Devices first: a namespace that ends would take them away behind our back. */
 static void take_away(void)
 {
-	char script[64];
+	char text[64];
 	int side;
 
 	if (getpid() != net.owner)
 		return;
 	for (side = RDMA_A; side <= RDMA_B; side++) {
-		snprintf(script, sizeof(script), DOWN, names[side]);
-		run(net.netns[side], script);
+		snprintf(text, sizeof(text), DOWN, names[side]);
+		run(net.netns[side], script, text);
 	}
-	run(net.netns[RDMA_A], CLEAR);
+	run(net.netns[RDMA_A], script, CLEAR);
 }
 
 void rdma_net_open(void)
 {
-	char script[256];
+	char text[512];
 
 	net.owner = getpid();
 	net.netns[RDMA_A] = open_netns();
 	if (unshare(CLONE_NEWNET))
 		die("unshare: %s", strerror(errno));
 	net.netns[RDMA_B] = open_netns();
+	run(net.netns[RDMA_A], script, CLEAR);
+	/* One end goes to the namespace where this process is. */
+	snprintf(text, sizeof(text), LAY, MTU, MTU, getpid());
+	must_run(net.netns[RDMA_A], script, text);
 	if (setns(net.netns[RDMA_A], CLONE_NEWNET))
 		die("setns: %s", strerror(errno));
-	run(net.netns[RDMA_A], CLEAR);
-	snprintf(script, sizeof(script), LAY, MTU, MTU, getpid(),
-		 net.netns[RDMA_B]);
-	must_run(net.netns[RDMA_A], script);
 	atexit(take_away);
 	up(RDMA_A);
 	up(RDMA_B);
