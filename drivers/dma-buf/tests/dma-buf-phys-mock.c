@@ -218,6 +218,8 @@ struct device *mock_device(struct kunit *test, const char *name)
 	dev = kunit_device_register(test, unique);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	KUNIT_ASSERT_EQ(test, dma_set_mask(dev, DMA_BIT_MASK(64)), 0);
+	/* Some architectures take no device for one unless they are told. */
+	dev_set_dma_coherent(dev);
 	return dev;
 }
 EXPORT_SYMBOL_IF_KUNIT(mock_device);
