@@ -4,7 +4,7 @@
 # host bridge, without an IOMMU that translates.
 # flavour: plain
 # topology: root
-# params: iommu=pt
+# params: iommu.passthrough=1
 # tier: check
 # timeout: 480
 # needs: tests/guest/dma_api_import.c

@@ -99,6 +99,7 @@ struct call {
 	void (*undo)(struct stage *stage);
 	bool is_restore;
 	bool is_iommufd;
+	bool is_dma;		/* of the device that imports */
 };
 
 static int export(struct stage *stage)
@@ -191,10 +192,12 @@ static void away_and_back(struct stage *stage)
 
 static const struct call attach_class_call = {
 	.prepare = have_importer, .go = attach_class, .undo = detach,
+	.is_dma = true,
 };
 
 static const struct call attach_old_call = {
 	.prepare = have_importer, .go = attach_old, .undo = detach,
+	.is_dma = true,
 };
 
 static const struct call attach_cpu_call = {
@@ -203,10 +206,12 @@ static const struct call attach_cpu_call = {
 
 static const struct call map_dma_call = {
 	.prepare = have_class, .go = map_all, .undo = unmap,
+	.is_dma = true,
 };
 
 static const struct call map_sgt_call = {
 	.prepare = have_old, .go = map_all, .undo = unmap,
+	.is_dma = true,
 };
 
 static const struct call map_cpu_call = {
@@ -464,18 +469,22 @@ static const struct call rxe_on_demand_call = {
 
 static const struct call ibdev_dmabuf_call = {
 	.prepare = have_revocable, .go = reg_dmabuf_door, .undo = dereg,
+	.is_dma = true,
 };
 
 static const struct call ibdev_mr_call = {
 	.prepare = have_revocable, .go = reg_mr_door, .undo = dereg,
+	.is_dma = true,
 };
 
 static const struct call ibdev_dynamic_call = {
 	.prepare = have_dynamic, .go = reg_mr_door, .undo = dereg,
+	.is_dma = true,
 };
 
 static const struct call ibdev_fault_call = {
 	.prepare = have_dynamic_mr, .before = away_and_back, .go = read_mr,
+	.is_dma = true,
 };
 
 /*
@@ -634,6 +643,8 @@ FIXTURE_SETUP(entry)
 	struct stage *stage = &self->stage;
 	unsigned int i;
 
+	if (variant->call->is_dma && !pci_peers_meet())
+		SKIP(return, NO_WAY_TO_PEER);
 	*stage = (struct stage){ .importer = -1, .ibdev = -1, .verbs.fd = -1 };
 	stage->faults = faults_open();
 	must("open fail-nth", stage->faults);

@@ -49,6 +49,8 @@ FIXTURE(moves)
 
 FIXTURE_SETUP(moves)
 {
+	if (!pci_peers_meet())
+		SKIP(return, NO_WAY_TO_PEER);
 	self->dmabufs = count_dmabufs();
 	self->importer = importer_open(0, self->importer_name);
 	ASSERT_LE(0, self->importer);
@@ -168,6 +170,8 @@ FIXTURE_SETUP(region)
 {
 	char name[IBDEV_NAME_LEN];
 
+	if (!pci_peers_meet())
+		SKIP(return, NO_WAY_TO_PEER);
 	self->ibdev = ibdev_open(0, self->ibdev_name);
 	ASSERT_LE(0, self->ibdev);
 	ASSERT_EQ(0, ibdev_of_pci(self->ibdev_name, name));

@@ -4,7 +4,7 @@
 # bridge, without an IOMMU that translates.
 # flavour: plain
 # topology: root
-# params: iommu=pt
+# params: iommu.passthrough=1
 # tier: check
 # timeout: 300
 # needs: tests/guest/rdma_dma_view.c

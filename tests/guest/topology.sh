@@ -76,7 +76,8 @@ if [ "$TOPOLOGY" = root ]; then
 	vmctl device_del dma1; ok $? 0 "unplug"
 	ok "$(devices 1234 11e8 | wc -l)" 1 "it is gone"
 	vmctl device_add dma1; ok $? 0 "plug in again"
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
+	# Five seconds, and as long as a slow emulator takes.
+	for _ in $(seq 30); do
 		[ -e "/sys/bus/pci/devices/$dma1" ] && break
 		sleep 1
 	done

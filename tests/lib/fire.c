@@ -193,7 +193,7 @@ __u64 iommu_fault_count(void)
 	__u64 sum = 0;
 
 	while (file && fgets(line, sizeof(line), file)) {
-		if (!strstr(line, " dmar"))
+		if (!strstr(line, " dmar") && !strstr(line, "smmu-v3-evtq"))
 			continue;
 		found = true;
 		sum += sum_columns(line);
@@ -201,6 +201,6 @@ __u64 iommu_fault_count(void)
 	if (file)
 		fclose(file);
 	if (!found)
-		die("/proc/interrupts has no interrupt of intel-iommu");
+		die("/proc/interrupts has no interrupt for faults of the IOMMU");
 	return sum;
 }

@@ -69,7 +69,7 @@ __u64 fire_count(const struct fire *fire);
 
 /*
  * Interrupts by which the IOMMU has told of faults since boot; it need not tell
- * of each. Only intel-iommu has them: dies without.
+ * of each. Of intel-iommu and arm-smmu-v3; dies without.
  */
 __u64 iommu_fault_count(void);
 

@@ -20,10 +20,11 @@ int kmsg_open(void)
 	return fd;
 }
 
-/* intel-iommu says "fault addr", virtio-iommu "fault from EP". */
+/* The words of intel-iommu, virtio-iommu, and arm-smmu-v3. */
 static bool is_fault(const char *line)
 {
-	return strstr(line, "fault addr") || strstr(line, "fault from EP");
+	return strstr(line, "fault addr") || strstr(line, "fault from EP") ||
+	       strstr(line, "event: F_TRANSLATION");
 }
 
 static bool read_faults(int kmsg)

@@ -17,6 +17,10 @@
 #define PCI_DEVICES	"/sys/bus/pci/devices"
 #define PCI_DRIVERS	"/sys/bus/pci/drivers"
 
+/* QEMU's host bridge where the machine is none that exists. */
+#define HOST_BRIDGE	"0000:00:00.0"
+#define PCI_ID_GPEX	((struct pci_id){ 0x1b36, 0x0008 })
+
 int pci_write_file(const char *path, const char *value)
 {
 	size_t len = strlen(value);
@@ -163,6 +167,13 @@ __u64 pci_bar_address(const char *name, unsigned int bar)
 		start = strtoull(line, NULL, 16);
 	fclose(file);
 	return start;
+}
+
+bool pci_peers_meet(void)
+{
+	if (topology_is("refused"))
+		return false;
+	return topology_is("switch") || !has_id(HOST_BRIDGE, PCI_ID_GPEX);
 }
 
 bool topology_is(const char *name)

@@ -47,6 +47,15 @@ bool pci_translated(const char *name);
 /* Where the PCI bus has a BAR: what the CPU uses on this machine. 0: nowhere. */
 __u64 pci_bar_address(const char *name, unsigned int bar);
 
+/*
+ * May a device reach the BAR of another one? Not through a host bridge that Linux
+ * does not know to carry such traffic, as that of QEMU's arm64 machine.
+ */
+bool pci_peers_meet(void);
+
+/* For SKIP() where they do not: */
+#define NO_WAY_TO_PEER	"no peer-to-peer through this host bridge"
+
 /* Any file of the kernel's. */
 int pci_write_file(const char *path, const char *value);
 
