@@ -117,18 +117,17 @@ int pci_bind_vfio(const char *name)
 {
 	int err;
 
-	if (bound_to(name, "vfio-pci"))
-		return 0;
-	err = pci_unbind(name);
-	if (err)
-		return err;
-	err = pci_write_attr(name, "driver_override", "vfio-pci");
-	if (err)
-		return err;
-	err = pci_write_file("/sys/bus/pci/drivers_probe", name);
-	if (err)
-		return err;
-	return bound_to(name, "vfio-pci") ? 0 : -ENODEV;
+	if (!bound_to(name, "vfio-pci")) {
+		err = pci_unbind(name);
+		if (err)
+			return err;
+		err = pci_write_attr(name, "driver_override", "vfio-pci");
+		if (err)
+			return err;
+	}
+	/* -EBUSY: it is bound. If that was under way just now, it is over. */
+	err = pci_write_file(PCI_DRIVERS "/vfio-pci/bind", name);
+	return err == -EBUSY ? 0 : err;
 }
 
 int pci_sysfs_reset(const char *name)
