@@ -411,7 +411,7 @@ static int one_round(struct inferno *in, const struct way *way, bool witness)
 	err = lands(in);
 	if (!err && witness)
 		err = scene_write_due(&in->scene, IOVA + EDU_AT);
-	faults = iommu_fault_count();
+	faults = iommu_faults_settled();
 	if (!err)
 		err = way->go(in);
 	moment = fire_now(&in->fire);
@@ -560,7 +560,7 @@ TEST_F_TIMEOUT(passing, stops_and_lands_again, LIMIT)
 
 	for (i = 0; i < times; i++) {
 		ASSERT_EQ(0, lands_well(in));
-		faults = iommu_fault_count();
+		faults = iommu_faults_settled();
 		ASSERT_EQ(0, variant->go(in));
 		EXPECT_LT(faults, iommu_fault_count());
 		ASSERT_EQ(0, lands_well(in));
@@ -711,7 +711,7 @@ TEST_F_TIMEOUT(means, see_what_is_not_stopped, LIMIT)
 	__u64 faults;
 
 	ASSERT_EQ(0, lands(in));
-	faults = iommu_fault_count();
+	faults = iommu_faults_settled();
 	ASSERT_EQ(0, pci_raw_set_memory(name, false));
 	ASSERT_EQ(0, pci_raw_set_memory(name, true));
 	EXPECT_EQ(-EILSEQ, nothing_lands_from_now_on(in));

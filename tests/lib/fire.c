@@ -2,6 +2,8 @@
 /*
  * A disk that never stops writing. See fire.h.
  */
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +21,7 @@
 #define PIECES		(LAY_SIZE / FIRE_LEN)
 #define PAUSE_US	50
 #define TIME_LIMIT	20000		/* ms */
+#define SMMU_EVENTS	"arm-smmu-v3-evtq"
 
 static __u8 laid[LAY_SIZE];		/* what is on the disk */
 
@@ -185,6 +188,8 @@ static __u64 sum_columns(const char *line)
 	return sum;
 }
 
+static bool has_event_thread;
+
 __u64 iommu_fault_count(void)
 {
 	FILE *file = fopen("/proc/interrupts", "r");
@@ -193,7 +198,9 @@ __u64 iommu_fault_count(void)
 	__u64 sum = 0;
 
 	while (file && fgets(line, sizeof(line), file)) {
-		if (!strstr(line, " dmar") && !strstr(line, "smmu-v3-evtq"))
+		if (strstr(line, SMMU_EVENTS))
+			has_event_thread = true;
+		else if (!strstr(line, " dmar"))
 			continue;
 		found = true;
 		sum += sum_columns(line);
@@ -203,4 +210,50 @@ __u64 iommu_fault_count(void)
 	if (!found)
 		die("/proc/interrupts has no interrupt for faults of the IOMMU");
 	return sum;
+}
+
+/* "41 (irq/17-arm-smmu-v3-evtq) R 2 0 ...": it is that thread, and not asleep. */
+static bool reads_events(const char *pid)
+{
+	char path[280], line[256];
+	const char *end;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+	file = fopen(path, "r");
+	if (!file)
+		return false;
+	if (!fgets(line, sizeof(line), file))
+		line[0] = '\0';
+	fclose(file);
+	end = strstr(line, SMMU_EVENTS ") ");
+	return end && end[strlen(SMMU_EVENTS ") ")] != 'S';
+}
+
+static bool events_are_read(void)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	bool busy = false;
+
+	while (dir && !busy && (entry = readdir(dir)))
+		busy = isdigit(entry->d_name[0]) && reads_events(entry->d_name);
+	if (dir)
+		closedir(dir);
+	return busy;
+}
+
+__u64 iommu_faults_settled(void)
+{
+	const __u64 limit = now_ms() + TIME_LIMIT;
+	__u64 count = iommu_fault_count();
+
+	if (!has_event_thread)
+		return count;
+	while (events_are_read()) {
+		if (now_ms() > limit)
+			die("there is no end to the faults of the IOMMU");
+		usleep(1000);
+	}
+	return iommu_fault_count();
 }
