@@ -477,8 +477,10 @@ static bool charge_falls_to(long long bytes)
 {
 	unsigned int i;
 
-	for (i = 0; i < 50 && cgroup_charged() > bytes; i++)
+	for (i = 0; i < 50 && cgroup_charged() > bytes; i++) {
+		cgroup_drain();
 		usleep(100000);
+	}
 	return cgroup_charged() <= bytes;
 }
 

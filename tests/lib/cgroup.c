@@ -46,6 +46,13 @@ int cgroup_limit(long long bytes)
 	return pci_write_file(CHILD "/memory.max", text);
 }
 
+int cgroup_drain(void)
+{
+	int err = pci_write_file(CHILD "/memory.high", "0");
+
+	return err ? err : pci_write_file(CHILD "/memory.high", "max");
+}
+
 long long cgroup_charged(void)
 {
 	FILE *file = fopen(CHILD "/memory.current", "r");

@@ -17,6 +17,12 @@ int cgroup_leave(void);
 /* At most @bytes; negative: no limit. */
 int cgroup_limit(long long bytes);
 
+/*
+ * Each CPU keeps up to 64 pages that nobody uses, and stay charged. Have them give
+ * these back; they need a moment.
+ */
+int cgroup_drain(void);
+
 /* Bytes charged, or -1. */
 long long cgroup_charged(void);
 
