@@ -638,6 +638,8 @@ static int example_init(struct kunit *test)
 	test->priv = s;
 	find(test, foo_ids, &foo_driver, &s->foo_pdev);
 	find(test, bar_ids, &bar_driver, &s->bar_pdev);
+	if (pci_p2pdma_distance(s->foo_pdev, &s->bar_pdev->dev, false) < 0)
+		kunit_skip(test, "no peer-to-peer through this host bridge");
 	s->bar = pci_get_drvdata(s->bar_pdev);
 	share(test, s);
 	attach_all(test, s);
