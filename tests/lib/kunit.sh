@@ -12,8 +12,8 @@ modprobe "$module" || exit 1
 for results in /sys/kernel/debug/kunit/*/results; do
 	grep -qx "    # module: $name" "$results" && cat "$results"
 done > /tmp/kunit.log
-modprobe -r "$module" || exit 1
 cat /tmp/kunit.log
+modprobe -r "$module" || exit 1
 
 got=$(awk '
 	/^        # Subtest:/ { parent = 1 }
