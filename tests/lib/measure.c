@@ -101,6 +101,17 @@ static void loop(__u64 times)
 {
 	asm volatile("1: dec %0\n\tjnz 1b" : "+r" (times) : : "cc");
 }
+
+/* The NOPs tell scripts/harness/profile.c */
+static void mark_begin(void)
+{
+	asm volatile("nopl 0x64627001(%%rax)" : : : "memory");
+}
+
+static void mark_end(void)
+{
+	asm volatile("nopl 0x64627002(%%rax)" : : : "memory");
+}
 #endif
 
 #ifdef __aarch64__
@@ -117,6 +128,15 @@ __u64 measure_instructions(void)
 static void loop(__u64 times)
 {
 	asm volatile("1: subs %0, %0, #1\n\tb.ne 1b" : "+r" (times) : : "cc");
+}
+
+static void mark_begin(void)
+{
+	die("there is no profile of this architecture");
+}
+
+static void mark_end(void)
+{
 }
 #endif
 
@@ -142,7 +162,7 @@ void measure_calibrate(void)
 }
 
 /*
- * Profile: the NOPs tell scripts/harness/profile.c
+ * Profile
  */
 
 static __u64 part_began;
@@ -150,12 +170,12 @@ static __u64 part_began;
 void profile_begin(void)
 {
 	part_began = measure_instructions();
-	asm volatile("nopl 0x64627001(%%rax)" : : : "memory");
+	mark_begin();
 }
 
 void profile_end(const char *row, __u32 ranges, const char *path)
 {
-	asm volatile("nopl 0x64627002(%%rax)" : : : "memory");
+	mark_end();
 	printf("part\t%s\t%u\t%s\t%llu\n", row, ranges, path,
 	       measure_instructions() - part_began);
 }
