@@ -551,18 +551,36 @@ FIXTURE_TEARDOWN(passing)
 	EXPECT_TRUE(same_holdings(self->held, settle_holdings(self->held)));
 }
 
+/* On a busy machine the disk may be slower than the way: then once more. */
+static int stops(struct inferno *in, int (*go)(struct inferno *in))
+{
+	const __u64 limit = now_ms() + LAND_LIMIT;
+	struct fire_moment moment;
+	__u64 faults;
+	int err;
+
+	do {
+		err = lands_well(in);
+		if (err)
+			return err;
+		faults = iommu_faults_settled();
+		moment = fire_now(&in->fire);
+		err = go(in);
+		if (err || iommu_fault_count() > faults)
+			return err;
+	} while (!fire_reached(&in->fire, &moment, 1) && now_ms() < limit);
+	printf("# the IOMMU has stopped nothing\n");
+	return -ENOMSG;
+}
+
 /* The IOMMU stops the fire meanwhile; afterwards it arrives, and nowhere else. */
 TEST_F_TIMEOUT(passing, stops_and_lands_again, LIMIT)
 {
 	struct inferno *in = &self->inferno;
 	unsigned int i, times = number("FIRE_TIMES", 5);
-	__u64 faults;
 
 	for (i = 0; i < times; i++) {
-		ASSERT_EQ(0, lands_well(in));
-		faults = iommu_faults_settled();
-		ASSERT_EQ(0, variant->go(in));
-		EXPECT_LT(faults, iommu_fault_count());
+		ASSERT_EQ(0, stops(in, variant->go));
 		ASSERT_EQ(0, lands_well(in));
 	}
 }

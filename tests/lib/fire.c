@@ -22,6 +22,7 @@
 #define PAUSE_US	50
 #define TIME_LIMIT	20000		/* ms */
 #define SMMU_EVENTS	"arm-smmu-v3-evtq"
+#define STAT_PATH	280
 
 static __u8 laid[LAY_SIZE];		/* what is on the disk */
 
@@ -46,6 +47,57 @@ int fire_lay(struct nvme *nvme, __u32 ioas)
 	return err;
 }
 
+/* "41 (irq/17-arm-smmu-v3-evtq) S 2 0 ...": points at the state, or NULL */
+static const char *event_thread(const char *stat)
+{
+	const char *end = strstr(stat, SMMU_EVENTS ") ");
+
+	return end ? end + strlen(SMMU_EVENTS ") ") : NULL;
+}
+
+static bool read_stat(const char *path, char *stat, size_t size)
+{
+	FILE *file = fopen(path, "r");
+	bool ok = file && fgets(stat, size, file);
+
+	if (file)
+		fclose(file);
+	return ok;
+}
+
+/* Of the thread by which arm-smmu-v3 reads events; empty: there is none. */
+static char event_stat[STAT_PATH];
+static pthread_once_t event_once = PTHREAD_ONCE_INIT;
+
+static void find_event_thread(void)
+{
+	char path[STAT_PATH], stat[256];
+	struct dirent *entry;
+	DIR *dir = opendir("/proc");
+
+	while (dir && !event_stat[0] && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
+		if (isdigit(entry->d_name[0]) &&
+		    read_stat(path, stat, sizeof(stat)) && event_thread(stat))
+			memcpy(event_stat, path, sizeof(path));
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* The thread is there, and not asleep. */
+static bool events_are_read(void)
+{
+	const char *state;
+	char stat[256];
+
+	pthread_once(&event_once, find_event_thread);
+	if (!event_stat[0] || !read_stat(event_stat, stat, sizeof(stat)))
+		return false;
+	state = event_thread(stat);
+	return state && *state != 'S';
+}
+
 /* Each time another piece of the disk, and no two slots the same. */
 static size_t source(__u64 turn, unsigned int slot)
 {
@@ -64,6 +116,16 @@ const __u8 *fire_data(const struct fire_moment *moment, unsigned int slot)
 	return laid + source(moment->turns[slot], slot);
 }
 
+/*
+ * Were the next command begun while the faults of the last are read, the queue of
+ * events would run over, and QEMU, busy with faults, hold up whatever the guest does.
+ */
+static void pace(void)
+{
+	while (events_are_read())
+		usleep(PAUSE_US);
+}
+
 /* One command is done, or time has passed. Returns commands less, or -errno. */
 static int one_turn(struct fire *fire)
 {
@@ -79,6 +141,7 @@ static int one_turn(struct fire *fire)
 	__atomic_fetch_add(&fire->turns[slot], 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&fire->stop, __ATOMIC_SEQ_CST))
 		return 1;
+	pace();
 	return status ? -EIO : begin(fire, slot);
 }
 
@@ -134,8 +197,8 @@ struct fire_moment fire_now(const struct fire *fire)
 }
 
 /* The command in flight at @moment is the first to be done after it. */
-static bool reached(const struct fire *fire, const struct fire_moment *moment,
-		    __u64 more)
+bool fire_reached(const struct fire *fire, const struct fire_moment *moment,
+		  __u64 more)
 {
 	const struct fire_moment now = fire_now(fire);
 	unsigned int slot;
@@ -152,7 +215,7 @@ int fire_wait(const struct fire *fire, const struct fire_moment *moment,
 	const __u64 limit = now_ms() + TIME_LIMIT;
 	int err;
 
-	while (!reached(fire, moment, more)) {
+	while (!fire_reached(fire, moment, more)) {
 		err = __atomic_load_n(&fire->err, __ATOMIC_SEQ_CST);
 		if (err || now_ms() > limit) {
 			printf("# the disk has stopped: %s\n", strerror(-err));
@@ -188,8 +251,6 @@ static __u64 sum_columns(const char *line)
 	return sum;
 }
 
-static bool has_event_thread;
-
 __u64 iommu_fault_count(void)
 {
 	FILE *file = fopen("/proc/interrupts", "r");
@@ -198,9 +259,7 @@ __u64 iommu_fault_count(void)
 	__u64 sum = 0;
 
 	while (file && fgets(line, sizeof(line), file)) {
-		if (strstr(line, SMMU_EVENTS))
-			has_event_thread = true;
-		else if (!strstr(line, " dmar"))
+		if (!strstr(line, " dmar") && !strstr(line, SMMU_EVENTS))
 			continue;
 		found = true;
 		sum += sum_columns(line);
@@ -212,44 +271,10 @@ __u64 iommu_fault_count(void)
 	return sum;
 }
 
-/* "41 (irq/17-arm-smmu-v3-evtq) R 2 0 ...": it is that thread, and not asleep. */
-static bool reads_events(const char *pid)
-{
-	char path[280], line[256];
-	const char *end;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
-	file = fopen(path, "r");
-	if (!file)
-		return false;
-	if (!fgets(line, sizeof(line), file))
-		line[0] = '\0';
-	fclose(file);
-	end = strstr(line, SMMU_EVENTS ") ");
-	return end && end[strlen(SMMU_EVENTS ") ")] != 'S';
-}
-
-static bool events_are_read(void)
-{
-	DIR *dir = opendir("/proc");
-	struct dirent *entry;
-	bool busy = false;
-
-	while (dir && !busy && (entry = readdir(dir)))
-		busy = isdigit(entry->d_name[0]) && reads_events(entry->d_name);
-	if (dir)
-		closedir(dir);
-	return busy;
-}
-
 __u64 iommu_faults_settled(void)
 {
 	const __u64 limit = now_ms() + TIME_LIMIT;
-	__u64 count = iommu_fault_count();
 
-	if (!has_event_thread)
-		return count;
 	while (events_are_read()) {
 		if (now_ms() > limit)
 			die("there is no end to the faults of the IOMMU");

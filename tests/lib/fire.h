@@ -5,7 +5,9 @@
  * A thread keeps FIRE_SLOTS commands in flight, each of which reads FIRE_LEN
  * bytes from the disk to a place of its own: slot n to byte n * FIRE_LEN from the
  * IOVA. What is read differs from one time to the next. One that is done is
- * begun anew at once, whatever became of it.
+ * begun anew at once, whatever became of it. Only where a thread reads what the
+ * IOMMU has to tell of it, that of arm-smmu-v3, it waits for this thread: QEMU's disk
+ * faults every four bytes.
  *
  * The emulated IOMMU does not wait for transfers which it has let through. So a
  * command that was in flight when the memory was taken away may still arrive;
@@ -55,9 +57,13 @@ int fire_stop(struct fire *fire);
 struct fire_moment fire_now(const struct fire *fire);
 
 /*
- * Wait until every slot has done @more commands that it began after @moment, and
- * the one that it had in flight then.
+ * Every slot has done @more commands that it began after @moment, and the one that
+ * it had in flight then.
  */
+bool fire_reached(const struct fire *fire, const struct fire_moment *moment,
+		  __u64 more);
+
+/* Wait for that. */
 int fire_wait(const struct fire *fire, const struct fire_moment *moment,
 	      __u64 more);
 
@@ -75,8 +81,7 @@ __u64 iommu_fault_count(void);
 
 /*
  * The same while there are no faults, and none is left to tell of: the next one
- * counts. arm-smmu-v3 has no interrupts as long as a thread reads earlier events,
- * and QEMU's disk makes one every four bytes.
+ * counts. arm-smmu-v3 has no interrupts as long as its thread reads earlier ones.
  */
 __u64 iommu_faults_settled(void);
 
