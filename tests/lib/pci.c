@@ -127,7 +127,7 @@ int pci_bind_vfio(const char *name)
 	}
 	/* -EBUSY: it is bound. If that was under way just now, it is over. */
 	err = pci_write_file(PCI_DRIVERS "/vfio-pci/bind", name);
-	return err == -EBUSY ? 0 : err;
+	return err == -EBUSY && bound_to(name, "vfio-pci") ? 0 : err;
 }
 
 int pci_sysfs_reset(const char *name)
