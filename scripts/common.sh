@@ -17,6 +17,8 @@ use_arch() {
 			"$(cd "$root/scripts/arch" && echo *.arch | sed 's/\.arch//g')"
 	# shellcheck source=scripts/arch/arm64.arch
 	. "$root/scripts/arch/$arch.arch"
+	[ -n "$cross" ] || [ "$(uname -m)" = "${triplet%%-*}" ] ||
+		die "$arch has no cross compiler here, and this machine is $(uname -m)"
 }
 
 # locked FILE: wait for the lock, held until the script ends.
