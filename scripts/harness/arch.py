@@ -16,7 +16,7 @@
   distribution  yes: there are roots of one for the guest, see root in meta.py. If not,
                 programs with libs are linked statically, see scripts/guest-sdk
 
-ARCH= names one. A topology or config fragment with a line "# arch: x86" is for that
+ARCH= names one; that of another machine than this as Debian does. A topology or config fragment with a line "# arch: x86" is for that
 one only.
 """
 import os
@@ -33,11 +33,16 @@ def names():
     return sorted(path.stem for path in DIRECTORY.glob("*.arch"))
 
 
-def _load(name):
+def known(name):
+    """That name. One that is none would hide what it stands before."""
     if name not in names():
         raise SystemExit(f"error: there is no architecture '{name}'; ARCH= is one of "
                          f"{', '.join(names())}")
-    text = (DIRECTORY / f"{name}.arch").read_text()
+    return name
+
+
+def _load(name):
+    text = (DIRECTORY / f"{known(name)}.arch").read_text()
     return SimpleNamespace(name=name, **dict(word.split("=", 1) for word in
                                              shlex.split(text, comments=True)))
 
@@ -47,5 +52,5 @@ ARCH = _load(os.environ.get("ARCH") or "x86")
 
 def concerns(text):
     """Is a file for this architecture, by its text?"""
-    match = re.search(r"^# arch: (\w+)$", text, re.M)
-    return not match or match[1] == ARCH.name
+    match = re.search(r"^# arch: (.*)$", text, re.M)
+    return not match or known(match[1]) == ARCH.name

@@ -31,7 +31,7 @@ def _lines(text):
     for line in text.splitlines():
         if not (match := re.match(r"@(\w+) ", line)):
             yield line
-        elif match[1] == arch.ARCH.name:
+        elif arch.known(match[1]) == arch.ARCH.name:
             yield line[match.end():]
 
 

@@ -46,6 +46,12 @@ expect "status 1" "is red as well"
 inner --guest tests/host/red --only zz-green
 expect "status 0" "and a good test alone is green"
 
+ARCH=arm64 inner --guest tests/host/red --only root
+expect "root .*: all: there is no root debian for arm64" "what another architecture lacks is skipped"
+expect "0 passed, 0 failed, 1 skipped" "and counted"
+ARCH=none inner --guest tests/host/red --only root
+expect "error: there is no architecture 'none'" "one that does not exist is refused"
+
 flock $logs/vm.lock sleep 3 &
 sleep 1
 inner --guest tests/host/red --only zz-green

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The TAP reader, the splat gate and the profile, on recorded text. Prints TAP itself."""
+"""The TAP reader, the splat gate and other parsers, on recorded text. Prints TAP itself."""
 import sys
 
-from harness import ktap, profile, programs, splat
+from harness import arch, ktap, profile, programs, splat
 
 KUNIT = """KTAP version 1
 1..1
@@ -100,8 +100,19 @@ def profile_cases():
     yield "profile: a program without parts", refuses("", "", SYSTEM_MAP), ""
 
 
+def arch_cases():
+    for text, wanted in {"": True, "# arch: x86": True, "# arch: arm64": False,
+                         "# arch: x68": None, "# arch: arm64 x86": None}.items():
+        try:
+            got = arch.concerns(f"# SPDX-License-Identifier: GPL-2.0-only\n{text}\n-cpu max\n")
+        except SystemExit:
+            got = None
+        yield f"architecture: '{text}'", got is wanted, f"wanted {wanted}, got {got}"
+
+
 def cases():
     yield from profile_cases()
+    yield from arch_cases()
     for name, (text, *want) in REPORTS.items():
         report = ktap.read(text)
         got = [len(report.passed), len(report.failed), len(report.skipped), len(report.problems)]
