@@ -28,7 +28,8 @@
 	"ip link set $other mtu %d name rxe_host_b netns %d"
 #define UP \
 	"ip link set lo up && ip addr add %s/24 dev %s && ip link set %s up"
-#define DOWN	"rdma link delete %s 2>/dev/null"
+/* Without this command, they end with their network device. */
+#define DOWN	"! command -v rdma >/dev/null || rdma link delete %s"
 #define CLEAR	"ip link delete rxe_host_a 2>/dev/null; true"
 
 static struct {
@@ -117,7 +118,7 @@ static void up(enum rdma_side side)
 /* Devices first: a namespace that ends would take them away behind our back. */
 static void take_away(void)
 {
-	char text[64];
+	char text[128];
 	int side;
 
 	if (getpid() != net.owner)
