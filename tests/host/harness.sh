@@ -52,7 +52,7 @@ expect "0 passed, 0 failed, 1 skipped" "and counted"
 ARCH=none inner --guest tests/host/red --only root
 expect "error: there is no architecture 'none'" "one that does not exist is refused"
 
-flock $logs/vm.lock sleep 3 &
+flock $logs/vm.lock sleep 10 &
 sleep 1
 inner --guest tests/host/red --only zz-green
 wait
