@@ -87,6 +87,10 @@ void phys_refuse(struct dma_buf *dmabuf, struct device *importer,
 		 const struct dma_buf_phys_ranges *ranges, const char *reason);
 
 /* dma-buf-phys-ranges.c */
+
+/* Ranges per entry of the index: it takes 1/128 of what the list takes. */
+#define PHYS_INDEX_STEP		64
+
 int phys_ranges_check(const struct dma_buf_phys_ranges *ranges, size_t size);
 int phys_ranges_peek(struct dma_buf *dmabuf,
 		     struct dma_buf_phys_ranges *ranges);

@@ -10,12 +10,21 @@
  * *run* is a longest physically contiguous piece of a slice: it ends where the
  * slice ends or where the next range is not adjacent. Ranges may alias, runs
  * may then be seen twice.
+ *
+ * The *index* of a long list that is fixed for the life of the buffer says where
+ * every 64th range begins. Any other list is walked from its start: a short one
+ * has nothing to gain, and one that is lent anew each time is also checked each
+ * time, which takes longer.
  */
 #include <kunit/visibility.h>
 #include <linux/dma-resv.h>
 #include <linux/overflow.h>
+#include <linux/slab.h>
 
 #include "dma-buf-phys-internal.h"
+
+/* Nothing fails for want of it, so the OOM killer is no way to have it. */
+#define PHYS_INDEX_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 static int phys_range_check(const struct phys_vec *vec, size_t *sum)
 {
@@ -61,14 +70,52 @@ int phys_ranges_check(const struct dma_buf_phys_ranges *ranges, size_t size)
 }
 EXPORT_SYMBOL_IF_KUNIT(phys_ranges_check);
 
+/* NULL: the list is short, or there is no memory and each lookup takes longer. */
+static size_t *phys_index_make(const struct dma_buf_phys_ranges *ranges)
+{
+	size_t *index, begin = 0;
+	size_t i;
+
+	if (ranges->nr <= PHYS_INDEX_STEP)
+		return NULL;
+	index = kvmalloc_objs(*index, DIV_ROUND_UP(ranges->nr, PHYS_INDEX_STEP),
+			      PHYS_INDEX_GFP);
+	if (!index)
+		return NULL;
+
+	for (i = 0; i < ranges->nr; i++) {
+		if (!(i % PHYS_INDEX_STEP))
+			index[i / PHYS_INDEX_STEP] = begin;
+		begin += ranges->vec[i].len;
+	}
+	return index;
+}
+
+/* The last entry that is not behind @offset. */
+static size_t phys_index_find(const struct dma_buf_phys_ranges *ranges,
+			      u64 offset)
+{
+	size_t low = 0, high = DIV_ROUND_UP(ranges->nr, PHYS_INDEX_STEP);
+	size_t middle;
+
+	while (high - low > 1) {
+		middle = low + (high - low) / 2;
+		if (ranges->index[middle] <= offset)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /**
  * phys_ranges_peek - borrow the ranges of a buffer that is not revoked
  * @dmabuf: a phys dma-buf
  * @ranges: filled in; give back with phys_ranges_put()
  *
  * They may be looked at, but mapped only while the buffer is live. A list that
- * is fixed for the life of the buffer is validated the first time, any other
- * each time.
+ * is fixed for the life of the buffer is validated the first time, and gets its
+ * index, charged to who looks; any other is validated each time.
  *
  * Context: &dma_buf.resv held, may sleep.
  * Return: 0, -ENODEV if the buffer is revoked, -EINVAL if the exporter handed
@@ -95,8 +142,11 @@ int phys_ranges_peek(struct dma_buf *dmabuf,
 		ret = phys_ranges_check(ranges, dmabuf->size);
 		if (ret)
 			goto err_put;
+		if (!ops->put_ranges)
+			phys->index = phys_index_make(ranges);
 		phys->checked = true;
 	}
+	ranges->index = phys->index;
 	return 0;
 
 err_put:
@@ -105,6 +155,7 @@ err_put:
 	phys_ranges_put(dmabuf, ranges);
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(phys_ranges_peek);
 
 /**
  * phys_ranges_get - borrow the ranges of a live buffer, to map them
@@ -172,7 +223,13 @@ void phys_cursor_start(struct dma_buf_phys_cursor *cursor,
 		       u64 len)
 {
 	const struct phys_vec *vec = ranges->vec;
+	size_t entry;
 
+	if (ranges->index) {
+		entry = phys_index_find(ranges, offset);
+		offset -= ranges->index[entry];
+		vec += entry * PHYS_INDEX_STEP;
+	}
 	if (len)
 		while (offset >= vec->len)
 			offset -= vec++->len;

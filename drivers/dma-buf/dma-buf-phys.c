@@ -427,6 +427,7 @@ void dma_buf_phys_fini(struct dma_buf_phys *phys)
 	WARN_ON(phys->nr_maps);
 
 	trace_dma_buf_phys_release(phys);
+	kvfree(phys->index);
 	iput(phys->inode);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_fini, "DMA_BUF");

@@ -97,6 +97,9 @@ struct dma_buf_phys_ranges {
 	enum dma_buf_phys_kind kind;
 	bool write_combine;
 	bool no_cpu;
+
+	/* private: not the exporter's */
+	const size_t *index;		/* dma_buf_phys::index */
 };
 
 /**
@@ -194,6 +197,9 @@ struct dma_buf_phys {
 	bool revoked;			/* never cleared */
 	ktime_t changed;		/* when either of them last did */
 	bool checked;			/* the ranges passed validation */
+	size_t *index;			/* made then, of ranges fixed for life: where
+					 * every 64th begins. NULL: none
+					 */
 	unsigned int nr_pins;		/* counted if the buffer may move */
 	unsigned int nr_maps;		/* mappings that can reach the memory; read
 					 * without resv by who waits for 0
