@@ -44,6 +44,7 @@
 #define RXE		"rxe_faults"
 #define NETDEV		"faults0"
 #define NR_IOAS		2
+#define NR_LONG		128	/* ranges: the core makes an index of them */
 
 /*
  * The first one cannot be mapped by large pages, and fills page tables, which
@@ -139,6 +140,29 @@ static int attach_class(struct stage *stage)
 			       DBT_ATTACH_CLASS | DBT_ATTACH_PIN, 0);
 }
 
+/* A new buffer each time: who is first to look makes the index. */
+static int attach_long(struct stage *stage)
+{
+	struct vfio_region_dma_range list[NR_LONG];
+	int err;
+
+	layout_scattered(list, NR_LONG);
+	stage->new = vfio_export(&stage->exporter, BAR, list, NR_LONG);
+	if (stage->new < 0)
+		return stage->new;
+	err = importer_attach(stage->importer, stage->new,
+			      DBT_ATTACH_CLASS | DBT_ATTACH_PIN, 0);
+	if (err)
+		close_new(stage);
+	return err;
+}
+
+static void detach_long(struct stage *stage)
+{
+	detach(stage);
+	close_new(stage);
+}
+
 static int attach_old(struct stage *stage)
 {
 	return importer_attach(stage->importer, stage->dmabuf, 0, 0);
@@ -193,6 +217,10 @@ static void away_and_back(struct stage *stage)
 static const struct call attach_class_call = {
 	.prepare = have_importer, .go = attach_class, .undo = detach,
 	.is_dma = true,
+};
+
+static const struct call attach_long_call = {
+	.prepare = have_importer, .go = attach_long, .undo = detach_long,
 };
 
 static const struct call attach_old_call = {
@@ -616,6 +644,7 @@ FIXTURE_VARIANT(entry)
 
 FIXTURE_VARIANT_ADD(entry, export) { &export_call };
 FIXTURE_VARIANT_ADD(entry, attach_class) { &attach_class_call };
+FIXTURE_VARIANT_ADD(entry, attach_long) { &attach_long_call };
 FIXTURE_VARIANT_ADD(entry, attach_old) { &attach_old_call };
 FIXTURE_VARIANT_ADD(entry, attach_cpu) { &attach_cpu_call };
 FIXTURE_VARIANT_ADD(entry, map_dma) { &map_dma_call };

@@ -9,4 +9,4 @@
 # timeout: 180
 # params: kunit.enable=1 kunit.autorun=1
 # leak: yes
-exec sh /lib/kunit.sh "103 cases, 367 with parameters" dma-buf-phys_kunit
+exec sh /lib/kunit.sh "105 cases, 378 with parameters" dma-buf-phys_kunit

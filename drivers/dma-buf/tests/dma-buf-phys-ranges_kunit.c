@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dma-buf-phys KUnit: validating range lists and walking slices of them
+ * dma-buf-phys KUnit: validating range lists, walking slices, finding bytes
  *
  * Every walk is compared run by run with mock_runs(), which clips all ranges to
  * the slice and joins neighbours, and, where the buffer is small enough, byte
@@ -305,9 +305,9 @@ static u32 below(struct rnd_state *rnd, u32 ceil)
 }
 
 /* One range in three continues the one before, some repeat an earlier one. */
-static size_t random_list(struct rnd_state *rnd, struct phys_vec *vec)
+static void random_list(struct rnd_state *rnd, struct phys_vec *vec, size_t nr)
 {
-	size_t nr = 1 + below(rnd, MAX_NR), i;
+	size_t i;
 
 	for (i = 0; i < nr; i++) {
 		vec[i].len = (1 + below(rnd, 16)) * PAGE_SIZE;
@@ -318,7 +318,6 @@ static size_t random_list(struct rnd_state *rnd, struct phys_vec *vec)
 		else
 			vec[i].paddr = (u64)below(rnd, 1U << 30) << PAGE_SHIFT;
 	}
-	return nr;
 }
 
 struct random_param {
@@ -354,7 +353,8 @@ static void walk_random(struct kunit *test)
 	prandom_seed_state(&rnd, p->seed);
 
 	for (i = 0; i < NR_LISTS; i++) {
-		nr = random_list(&rnd, vec);
+		nr = 1 + below(&rnd, MAX_NR);
+		random_list(&rnd, vec, nr);
 		units = mock_sum(vec, nr) / p->unit;
 		for (j = 0; j < NR_SLICES; j++) {
 			offset = below(&rnd, units);
@@ -366,6 +366,136 @@ static void walk_random(struct kunit *test)
 	}
 }
 
+/*
+ * Finding a byte
+ */
+
+struct find_param {
+	const char *name;
+	size_t nr;
+	bool fixed;	/* for the life of the buffer */
+};
+
+static const struct find_param find_params[] = {
+	{ "one range", 1, true },
+	{ "one less than a step", PHYS_INDEX_STEP - 1, true },
+	{ "a step", PHYS_INDEX_STEP, true },
+	{ "one more", PHYS_INDEX_STEP + 1, true },
+	{ "two steps", 2 * PHYS_INDEX_STEP, true },
+	{ "one more than two", 2 * PHYS_INDEX_STEP + 1, true },
+	{ "many steps", 64 * PHYS_INDEX_STEP, true },
+	{ "many, and a part of one", 79 * PHYS_INDEX_STEP - 13, true },
+	{ "one more, lent anew each time", PHYS_INDEX_STEP + 1, false },
+	{ "many, lent anew each time", 9 * PHYS_INDEX_STEP - 13, false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(find, find_params, name);
+
+static struct phys_vec *find_list(struct kunit *test, size_t nr)
+{
+	struct phys_vec *vec = kunit_kcalloc(test, nr, sizeof(*vec),
+					     GFP_KERNEL);
+	struct rnd_state rnd;
+
+	KUNIT_ASSERT_NOT_NULL(test, vec);
+	prandom_seed_state(&rnd, nr);
+	random_list(&rnd, vec, nr);
+	return vec;
+}
+
+/* What the core makes of a list. */
+static struct dma_buf_phys_ranges find_ranges(struct kunit *test,
+					      const struct phys_vec *vec,
+					      size_t nr, bool fixed)
+{
+	const struct mock_buffer buffer = {
+		.vec = vec,
+		.nr = nr,
+		.fixed = fixed,
+	};
+	struct mock_exporter *exp = mock_export(test, &buffer);
+	struct dma_buf_phys_ranges ranges;
+	int ret;
+
+	dma_resv_lock(exp->dmabuf->resv, NULL);
+	ret = phys_ranges_peek(exp->dmabuf, &ranges);
+	if (!ret && exp->ops.put_ranges)
+		exp->ops.put_ranges(exp->dmabuf, &ranges);
+	dma_resv_unlock(exp->dmabuf->resv);
+	KUNIT_ASSERT_EQ(test, ret, 0);
+	return ranges;
+}
+
+static bool find_is(const struct dma_buf_phys_ranges *ranges, u64 offset,
+		    phys_addr_t paddr)
+{
+	struct dma_buf_phys_cursor cursor;
+	struct phys_vec run;
+
+	phys_cursor_start(&cursor, ranges, offset, 1);
+	return phys_cursor_next(&cursor, &run) && run.paddr == paddr &&
+	       run.len == 1;
+}
+
+/* Of @nr ranges, of which the first one begins at @begin. */
+static unsigned int find_wrong(const struct dma_buf_phys_ranges *ranges,
+			       u64 begin, const struct phys_vec *vec, size_t nr)
+{
+	unsigned int wrong = 0;
+	size_t at[3], i, j;
+
+	for (i = 0; i < nr; begin += vec[i++].len) {
+		at[0] = 0;
+		at[1] = vec[i].len / 2 + 1;
+		at[2] = vec[i].len - 1;
+		for (j = 0; j < ARRAY_SIZE(at); j++)
+			wrong += !find_is(ranges, begin + at[j],
+					  vec[i].paddr + at[j]);
+	}
+	return wrong;
+}
+
+/* The first byte of each range, one in the middle and the last one. */
+static void find_byte(struct kunit *test)
+{
+	const struct find_param *p = test->param_value;
+	const struct phys_vec *vec = find_list(test, p->nr);
+	struct dma_buf_phys_ranges ranges = find_ranges(test, vec, p->nr,
+							p->fixed);
+
+	KUNIT_EXPECT_EQ(test, !!ranges.index,
+			p->fixed && p->nr > PHYS_INDEX_STEP);
+	KUNIT_EXPECT_EQ(test, find_wrong(&ranges, 0, vec, p->nr), 0);
+}
+
+/*
+ * Of a long list, no more than the step of the byte is looked at: any other range
+ * would be an endless one.
+ */
+static void find_looks_at_one_step(struct kunit *test)
+{
+	const struct phys_vec endless = { 0, ~(size_t)0 };
+	const size_t nr = 70 * PHYS_INDEX_STEP - 1;
+	const struct phys_vec *vec = find_list(test, nr);
+	struct phys_vec *lent = find_list(test, nr);
+	struct dma_buf_phys_ranges ranges = find_ranges(test, lent, nr, true);
+	size_t first, len, i;
+	u64 begin = 0;
+
+	for (i = 0; i < nr; i++)
+		lent[i] = endless;
+	for (first = 0; first < nr; first += len) {
+		len = min_t(size_t, nr - first, PHYS_INDEX_STEP);
+		memcpy(lent + first, vec + first, len * sizeof(*vec));
+		KUNIT_EXPECT_EQ_MSG(test, 0,
+				    find_wrong(&ranges, begin, vec + first, len),
+				    "from range %zu on", first);
+		begin += mock_sum(vec + first, len);
+		for (i = 0; i < len; i++)
+			lent[first + i] = endless;
+	}
+}
+
 static struct kunit_case ranges_cases[] = {
 	KUNIT_CASE_PARAM(check_list, check_gen_params),
 	KUNIT_CASE_PARAM(walk_edges, walk_gen_params),
@@ -374,6 +504,8 @@ static struct kunit_case ranges_cases[] = {
 	KUNIT_CASE(walk_nothing),
 	KUNIT_CASE(walk_over_the_top),
 	KUNIT_CASE_PARAM(walk_random, random_gen_params),
+	KUNIT_CASE_PARAM(find_byte, find_gen_params),
+	KUNIT_CASE(find_looks_at_one_step),
 	{}
 };
 
