@@ -26,7 +26,8 @@ rows() {
 	sparse x86_64
 	gcc x86_64 PCI_P2PDMA=n / pcim?_p2pdma
 	gcc x86_64 PCI=n / pcim?_
-	gcc x86_64 IOMMU_SUPPORT=n IOMMUFD=n / iommu_
+	gcc x86_64 IOMMU_SUPPORT=n IOMMUFD=n
+	gcc x86_64 IOMMU_SUPPORT=n IOMMUFD=n VFIO=n / iommu_
 	gcc x86_64 IOMMUFD=n / iommufd_
 	gcc x86_64 IOMMUFD_TEST=n
 	gcc x86_64 VFIO=n / vfio_
