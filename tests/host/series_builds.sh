@@ -15,7 +15,7 @@ proof=builds
 tree=$where/tree out=$where/build
 
 # Hard links: git replaces a file, and never writes into it.
-[ -d "$tree" ] || { cp -al "$entry/pristine" "$tree.new" && mv "$tree.new" "$tree"; } || exit
+[ -d "$tree" ] || { rm -rf "$tree.new" && cp -al "$entry/pristine" "$tree.new" && mv "$tree.new" "$tree"; } || exit
 mkdir -p "$out"
 scripts/kernel-sync fragments plain "$entry" > "$out/fragments"
 
