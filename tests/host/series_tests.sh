@@ -22,7 +22,7 @@ whole=$(scripts/kernel-build plain) || exit
 # The cache of these kernels is one of its own, but for what never changes.
 kernels=$where/${entry##*/}
 [ -d "$kernels/pristine" ] || {
-	mkdir -p "$kernels" "$entry/../ccache" "$entry/../download" &&
+	rm -rf "$kernels/new" && mkdir -p "$kernels" "$entry/../ccache" "$entry/../download" &&
 		cp -al "$entry/pristine" "$kernels/new" && mv "$kernels/new" "$kernels/pristine"
 } || exit
 ln -sfn ../../ccache ../../download "$where"
@@ -35,7 +35,7 @@ make_kernel() {
 			drivers/dma-buf/tests/dma-buf-test-uapi.h "$copy" || return
 	# shellcheck disable=SC2046	# a list of files
 	in_series archive "$1" $(in_series diff --name-only "$base" "$1") | tar -x -C "$copy" || return
-	[ $# = 1 ] || in_series diff "$2" "$2^" | patch -s -p1 -d "$copy" > "$log" || return
+	[ $# = 1 ] || in_series diff "$2" "$2^" | patch -sf -p1 -d "$copy" > "$log" || return
 	sed -n 's/^config //p' drivers/dma-buf/tests/Kconfig | while read -r option; do
 		grep -qsx "config $option" "$copy/drivers/dma-buf/tests/Kconfig" ||
 			sed -i "/^CONFIG_$option=/d" "$copy"/tests/vm/config/*.config
@@ -56,13 +56,16 @@ contents() {
 	)
 }
 
-# sources TEST..: the sum of the tests and of all that runs them
+# sources TEST..: the sum of the tests, of what they need, and of all that runs them
 sources() {
 	{
-		find tests/lib tests/vm scripts/harness scripts/check tests/host/series_tests.sh \
-			-name '*.pyc' -o -type f -print | sort | xargs cat
-		for test; do cat tests/guest/"$test".[cs]*; done
-	} | sha256sum
+		for test; do
+			ls tests/guest/"$test".[cs]*
+			sed -n 's/^[ #*]*needs: //p' tests/guest/"$test".[cs]* | tr ' ' '\n'
+		done
+		ls -d tests/lib tests/vm scripts/harness scripts/check scripts/guest-root* \
+			scripts/rxe-provider rdma-core tests/host/series_tests.sh
+	} | sort -u | xargs -I{} find {} -name '*.pyc' -o -type f -print | sort | xargs cat | sha256sum
 }
 
 # run TEST..: on that kernel. How many cases KUnit has is right at the end only.
@@ -78,7 +81,12 @@ run() {
 	KERNEL_OUT=$out ONLY='' "$copy/scripts/check" --guest "$guest" --host "$guest/none" \
 		--logs "$guest_logs" 2>&1 | tee "$log.check" | sed -u 's/^/# /'
 	said=$(sed -n 's/^FAIL \([^:]*\):.*/failed: \1/p' "$log.check" | paste -sd,)
-	tail -n 1 "$log.check" | grep -q '^[1-9][0-9]* passed, 0 failed,'
+	tail -n 1 "$log.check" | grep -q '^[1-9][0-9]* passed, 0 failed,' || return
+	for test; do
+		grep -q "^ok  *$test \[.*: [1-9][0-9]* passed" "$log.check" && continue
+		said="nothing of $test ran"
+		return 1
+	done
 }
 
 # passes COMMIT TEST..: those that have not passed with the same kernel before
