@@ -370,7 +370,9 @@ class Guest:
         if not self.done and not self.boot.death:
             self.boot.death = "the guest died"
             if self.qemu.returncode:
-                self.boot.death = f"QEMU ended with status {self.qemu.returncode}, see {self.qemu_log}"
+                said = self.qemu_log.read_text(errors="replace").splitlines()[1:]
+                self.boot.death = (f"QEMU ended with status {self.qemu.returncode}, see "
+                                   f"{self.qemu_log}{''.join(f': {line}' for line in said[-1:])}")
 
     def _on_output(self, data):
         self.output.receive(data)
