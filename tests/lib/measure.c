@@ -290,6 +290,15 @@ static __u64 line_bytes(const char *line, char name[64])
 	return bytes;
 }
 
+/* "# entries-in-buffer/entries-written: 5/5   #P:1" */
+static bool events_lost(const char *line)
+{
+	unsigned long kept, written;
+
+	return sscanf(line, "# entries-in-buffer/entries-written: %lu/%lu",
+		      &kept, &written) == 2 && kept != written;
+}
+
 static void site_add(struct site sites[NR_SITES], const char *name, __u64 bytes)
 {
 	unsigned int i = 0;
@@ -329,6 +338,9 @@ __u64 measure_bytes_end(const char *title)
 	if (!trace)
 		die("read the trace: %s", strerror(errno));
 	while (fgets(line, sizeof(line), trace)) {
+		if (events_lost(line))
+			die("%s: more was allocated than the trace has room for",
+			    title);
 		bytes = *line == '#' ? 0 : line_bytes(line, name);
 		if (bytes)
 			site_add(sites, name, bytes);
