@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The TAP reader, the splat gate and other parsers, on recorded text. Prints TAP itself."""
+"""The TAP reader, the splat gate, the profile and the bench, on recorded text. Prints TAP
+itself."""
+import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 
 from harness import arch, ktap, profile, programs, splat
 
@@ -110,9 +113,43 @@ def arch_cases():
         yield f"architecture: '{text}'", got is wanted, f"wanted {wanted}, got {got}"
 
 
+def script(name):
+    """A script as a module."""
+    loader = SourceFileLoader(name, f"scripts/{name}")
+    sys.dont_write_bytecode = True
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    sys.modules[name] = module
+    loader.exec_module(module)
+    return module
+
+
+BENCH = """bench\trow\t64\tmap, instructions\tours\t20\t10\t30\t3
+bench\trow\t64\tmap, instructions\tmainline\t50\t40\t60\t3
+promise\tkept\tit is fast
+# bench
+"""
+
+
+def bench_cases():
+    bench = script("bench")
+    figures = bench.read(BENCH)
+    yield "bench: both paths are one figure", len(figures) == 1 and figures[0].by == {
+        "ours": (20, 10, 30, 3), "mainline": (50, 40, 60, 3)}, f"{figures}"
+    yield "bench: the ratio", figures[0].ratio == "2.50", figures[0].ratio
+    yield "bench: nothing to doubt", not bench.doubt(figures), bench.doubt(figures)
+    for path in ("ours", "mainline"):
+        text = "".join(line for line in BENCH.splitlines(True) if path not in line)
+        doubt = bench.doubt(bench.read(text))
+        yield f"bench: {path} alone is missing", doubt.endswith(f"{path} was not measured"), doubt
+    yield "bench: nothing at all", bench.doubt(bench.read("ok\n")) == "nothing was measured", ""
+    promises = bench.promises(BENCH)
+    yield "bench: promises", promises == [("kept", "it is fast")], f"{promises}"
+
+
 def cases():
     yield from profile_cases()
     yield from arch_cases()
+    yield from bench_cases()
     for name, (text, *want) in REPORTS.items():
         report = ktap.read(text)
         got = [len(report.passed), len(report.failed), len(report.skipped), len(report.problems)]
