@@ -99,6 +99,7 @@ same "nothing else does"
 says "uninstall where nothing is installed" target uninstall
 
 mkdir "$tmp/bin"
+stubs=$tmp/bin:$PATH
 printf '#!/bin/sh\nexit 1\n' > "$tmp/bin/mv"
 chmod +x "$tmp/bin/mv"
 ! (PATH=$tmp/bin:$PATH && target install) > "$tmp/said" 2>&1
@@ -111,12 +112,23 @@ grep -q "^error: cannot keep .*/${so##*/}: there is a .*.distrib already" "$tmp/
 ok $? "somebody else's .distrib is in the way"
 same "and stays"
 
+# Should the check be missing, dpkg is not the real one.
+ln -sf mv "$tmp/bin/dpkg"
+mkdir -p "$tmp/stock" "$tmp/modules/DEBIAN"
+printf '%s\n' "Package: dma-buf-phys-modules-0.0-none" "Version: 1" "Architecture: all" \
+	"Maintainer: nobody" "Description: none" > "$tmp/modules/DEBIAN/control"
+dpkg-deb --build "$tmp/modules" "$tmp/stock" > "$tmp/said" 2>&1
+! env -u DESTDIR "PATH=$stubs" "PACKAGES=$tmp/stock" scripts/install > "$tmp/said" 2>&1 &&
+	grep -q "^error: 0.0-none, .* is not installed" "$tmp/said"
+ok $? "modules for a kernel that is not here" || sed 's/^/# /' "$tmp/said"
+
 refused "there is no .*nowhere" "a configuration that does not exist" KCONFIG=/nowhere/at/all
 refused "no configuration of a kernel" "a file that is none" KCONFIG=/etc/passwd
 gzip -9 < /etc/passwd > "$tmp/config.gz"
 refused "config.gz: no configuration of a kernel" "one that is compressed" "KCONFIG=$tmp/config.gz"
 refused "exclude each other" "a configuration for another kernel" KCONFIG=/etc/passwd FLAVOUR=plain
 refused "PREFIX is a path" "a PREFIX that is none" PREFIX=local FLAVOUR=plain
+refused "RXE is yes or no" "something in between" RXE=maybe FLAVOUR=stock
 refused "without the project" "a kernel without the project" FLAVOUR=unpatched
 refused "no flavour 'nonsense'" "a FLAVOUR that does not exist" FLAVOUR=nonsense
 plan
