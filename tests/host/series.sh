@@ -29,7 +29,7 @@ report "the series is made, and checkpatch has nothing to add" $?
 [ -s build/series/0000-cover-letter.patch ] && ! grep -q '\*\*\*' build/series/0000-cover-letter.patch
 report "it has a cover letter" $?
 
-grep -o '[0-9]\{1,3\}\(,[0-9]\{3\}\)\+' series/cover-letter > "$copy/numbers"
+grep -oE -e '[0-9]{1,3}(,[0-9]{3})+' -e '[0-9,]+ / [0-9,]+' series/cover-letter > "$copy/numbers"
 while read -r number; do grep -qF "$number" README.md || echo "$number"; done < "$copy/numbers" > "$copy/log"
 [ -s "$copy/numbers" ] && ! [ -s "$copy/log" ]
 report "the figures in it are those of README.md" $?
