@@ -249,7 +249,7 @@ static void trace_prepare(void)
 	if (trace_state.on < 0)
 		die(TRACING "tracing_on: %s", strerror(errno));
 	trace_switch("0");
-	trace_write("buffer_size_kb", "4096");
+	trace_write("buffer_size_kb", "32768");
 	snprintf(filter, sizeof(filter), "common_pid == %d", getpid());
 	trace_write("events/kmem/kmalloc/filter", filter);
 	trace_write("events/kmem/kmem_cache_alloc/filter", filter);

@@ -8,7 +8,8 @@
  *
  * Bytes are what the trace events kmalloc, kmem_cache_alloc and mm_page_alloc
  * say for this process. So the pages of an IOMMU's page table count. What is
- * freed again meanwhile counts, too.
+ * freed again meanwhile counts, too, and so do the pages of a slab that is new: the
+ * median of some rounds is without these.
  *
  * What can be decided without a clock is a promise. A broken one fails the row.
  *
