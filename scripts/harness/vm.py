@@ -16,7 +16,9 @@ The guest has three serial ports, see harness/arch.py:
          qmp REQUEST [ARGUMENT]    ok ANSWER         see tests/vm/vmctl
                                    error REASON
          leak                                        the leak scan begins
-         done TAINT                                  all jobs ran; powers off
+         done TAINT                                  all jobs ran
+                                   bye               all that they printed was read;
+                                                     powers off
 
 The kernel log carries "vm: NONCE begin JOB" and "... end JOB STATUS" lines too, so
 that each of its lines belongs to a job or to the time before or after.
@@ -25,6 +27,7 @@ A job that outlives its time limit is killed by the guest. When the guest dies, 
 is silent past its limit, QEMU is killed and the job that ran has no status. QEMU
 never outlives this process, however it ends.
 """
+import contextlib
 import functools
 import json
 import re
@@ -314,6 +317,7 @@ class Guest:
         self.control = Control(self.sockets["qmp"], devices, self._reply)
         self.lines = b""
         self.current = None
+        self.ended = set()
         self.done = False
         self._limit(self._boot_limit(), "the guest did not boot")
 
@@ -376,6 +380,13 @@ class Guest:
 
     def _on_output(self, data):
         self.output.receive(data)
+        self._bye()
+
+    def _bye(self):
+        """The guest may go when nothing that its jobs printed is on the way any more."""
+        if self.done and self.ended == self.output.ended:
+            with contextlib.suppress(BrokenPipeError):
+                self._reply("bye")
 
     def _on_qmp(self, data):
         self.control.receive(data)
@@ -386,6 +397,8 @@ class Guest:
             self._line(line.decode(errors="replace").split())
 
     def _line(self, words):
+        if words[:1] == ["end"]:
+            self.ended.update(words[1:2])
         match words:
             case ["ready"]:
                 self._limit(self._boot_limit(), "the guest did not begin")
@@ -410,6 +423,7 @@ class Guest:
             case ["done", taint]:
                 self.done, self.boot.taint = True, int(taint)
                 self._limit(GRACE * 2, "the guest did not power off")
+                self._bye()
 
     def _reap(self):
         if hasattr(self, "qemu"):
