@@ -32,9 +32,8 @@ def kernel(flavour):
 
 
 def root_of(about):
-    """The root that a test runs in; with libraries that can be static it needs none."""
-    static = about["libs"] and "rdmacm" not in about["libs"]	# it loads the provider
-    return "" if static and not ARCH.distribution else about["root"]
+    """The root that a test runs in; with libraries that are static it needs none."""
+    return "" if about["libs"] and not ARCH.distribution else about["root"]
 
 
 def guest_root(name):
