@@ -3,7 +3,7 @@
 # The examples of the documentation, an exporter and two importers, do what it says.
 #
 # flavour: plain debug
-# topology: root
+# topology: root switch
 # tier: check
 # timeout: 120
 # params: kunit.enable=1 kunit.autorun=1
