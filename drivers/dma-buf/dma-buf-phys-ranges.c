@@ -225,7 +225,8 @@ void phys_cursor_start(struct dma_buf_phys_cursor *cursor,
 	const struct phys_vec *vec = ranges->vec;
 	size_t entry;
 
-	if (ranges->index) {
+	/* In the first step there is nothing to skip. */
+	if (ranges->index && offset >= ranges->index[1]) {
 		entry = phys_index_find(ranges, offset);
 		offset -= ranges->index[entry];
 		vec += entry * PHYS_INDEX_STEP;
