@@ -50,9 +50,6 @@
 /* Large enough for huge pages, small enough to see a signal in between. */
 #define PHYS_CPU_PIECE	SZ_1G
 
-/* A limit answers -ENOMEM, it does not wake the OOM killer. */
-#define PHYS_CPU_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
-
 /* Address space of all views together. */
 static DEFINE_SPINLOCK(phys_cpu_space_lock);
 VISIBLE_IF_KUNIT u64 phys_cpu_space;	/* under phys_cpu_space_lock */
@@ -205,7 +202,7 @@ static int phys_cpu_charge_bytes(struct obj_cgroup *objcg, size_t bytes)
 
 	for (done = 0; done < bytes; done += step) {
 		step = min_t(size_t, bytes - done, SZ_1G);
-		ret = obj_cgroup_charge(objcg, PHYS_CPU_GFP, step);
+		ret = obj_cgroup_charge(objcg, PHYS_GFP_MAYFAIL, step);
 		if (ret)
 			goto err_uncharge;
 	}
@@ -259,7 +256,8 @@ static void phys_cpu_uncharge(struct dma_buf_phys_cpu_map *map)
 
 static int phys_cpu_alloc_pieces(struct dma_buf_phys_cpu_map *map)
 {
-	map->pieces = kvmalloc_objs(*map->pieces, map->nr_pieces, PHYS_CPU_GFP);
+	map->pieces = kvmalloc_objs(*map->pieces, map->nr_pieces,
+				    PHYS_GFP_MAYFAIL);
 	return map->pieces ? 0 : -ENOMEM;
 }
 

@@ -44,6 +44,8 @@ static int phys_domain_map_run(struct dma_buf_phys_domain_map *map,
 			       unsigned long iova, const struct phys_vec *run,
 			       bool killable)
 {
+	/* A refill may be due to a reset by somebody else. */
+	gfp_t gfp = killable ? GFP_KERNEL_ACCOUNT : PHYS_GFP_MAYFAIL;
 	int prot = phys_domain_prot(map);
 	size_t done, step;
 	int ret;
@@ -52,8 +54,7 @@ static int phys_domain_map_run(struct dma_buf_phys_domain_map *map,
 	for (done = 0; done < run->len; done += step) {
 		step = min(step, run->len - done);
 		ret = iommu_map_nosync(map->domain, iova + done,
-				       run->paddr + done, step, prot,
-				       GFP_KERNEL_ACCOUNT);
+				       run->paddr + done, step, prot, gfp);
 		if (ret)
 			goto err_unmap;
 

@@ -16,6 +16,10 @@
 
 #include <linux/dma-buf-phys.h>
 
+/* User space chooses the size: a limit answers -ENOMEM, nobody is killed for it. */
+#define PHYS_GFP_MAYFAIL \
+	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 /* dma-buf-phys.c */
 static inline struct dma_buf_phys *to_phys(const struct dma_buf *dmabuf)
 {

@@ -21,9 +21,6 @@
 
 #include "dma-buf-phys-internal.h"
 
-/* As for CPU views: user space chooses the size, the OOM killer stays out of it. */
-#define PHYS_RAM_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
-
 /* One of them is NULL. */
 struct phys_ram_source {
 	struct sg_table *sgt;
@@ -113,7 +110,7 @@ static int phys_ram_make(struct dma_buf_phys_ram *ram,
 
 	nr = builder.nr;
 	builder = (struct phys_ram_builder) {
-		.vec = kvmalloc_objs(*builder.vec, nr, PHYS_RAM_GFP),
+		.vec = kvmalloc_objs(*builder.vec, nr, PHYS_GFP_MAYFAIL),
 	};
 	if (!builder.vec)
 		return -ENOMEM;

@@ -23,9 +23,6 @@
 
 #include "dma-buf-phys-internal.h"
 
-/* Nothing fails for want of it, so the OOM killer is no way to have it. */
-#define PHYS_INDEX_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
-
 static int phys_range_check(const struct phys_vec *vec, size_t *sum)
 {
 	phys_addr_t end;
@@ -79,7 +76,7 @@ static size_t *phys_index_make(const struct dma_buf_phys_ranges *ranges)
 	if (ranges->nr <= PHYS_INDEX_STEP)
 		return NULL;
 	index = kvmalloc_objs(*index, DIV_ROUND_UP(ranges->nr, PHYS_INDEX_STEP),
-			      PHYS_INDEX_GFP);
+			      PHYS_GFP_MAYFAIL);
 	if (!index)
 		return NULL;
 

@@ -13,15 +13,20 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "iommufd.h"
 #include "kmsg.h"
 #include "leaks.h"
 #include "scene.h"
+#include "testdrv.h"
 
 #include "kselftest_harness.h"
 
@@ -526,6 +531,105 @@ TEST_F_TIMEOUT(reset, while_decode_is_off, LIMIT)
 	ASSERT_EQ(0, memory_on(&scene->exporter));
 	EXPECT_EQ(0, scene_judge(scene));
 	EXPECT_EQ(0, arrives_at(scene, self->layout, IOVA));
+}
+
+/*
+ * The memory cgroup of who maps pays for a refill, whoever has brought that about. At
+ * its limit nobody is killed: the map stays dead.
+ */
+#define NR_MAPS		32
+#define MAP_AT(i)	(IOVA + ((__u64)(i) << 26))
+#define TABLES		(NR_MAPS * (64LL << 20) / PAGE * 8)	/* bytes */
+#define SLACK		(512 << 10)
+
+/* No larger pages, as the IOVA is aligned in another way. */
+static const struct vfio_region_dma_range large_range[] = {
+	{ .offset = PAGE, .length = (64 << 20) - PAGE },
+};
+
+static const struct layout large = { large_range, 1 };
+
+FIXTURE(limit)
+{
+	struct scene scene;
+	int dmabuf;
+	int kmsg;
+	pid_t pid;
+};
+
+/* A process of the cgroup maps, says so and stays. */
+static void map_in_cgroup(struct scene *scene, int dmabuf, int told)
+{
+	int err = cgroup_enter();
+	unsigned int i;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (i = 0; !err && i < NR_MAPS; i++)
+		err = scene_map_at(scene, dmabuf, large, MAP_AT(i));
+	if (write(told, &err, sizeof(err)) == sizeof(err))
+		pause();
+	_exit(1);
+}
+
+FIXTURE_SETUP(limit)
+{
+	struct scene *scene = &self->scene;
+	int told[2], err = -EIO;
+
+	if (!topology_is("root"))
+		SKIP(return, "this IOMMU has no page tables of the kernel's");
+	scene_open(scene, PCI_ID_IVSHMEM, WINDOW);
+	self->dmabuf = scene_export(scene, large);
+	self->kmsg = kmsg_open();
+	ASSERT_LE(0, self->kmsg);
+	ASSERT_EQ(0, cgroup_make());
+	ASSERT_EQ(0, pipe(told));
+	self->pid = fork();
+	ASSERT_LE(0, self->pid);
+	if (!self->pid)
+		map_in_cgroup(scene, self->dmabuf, told[1]);
+	close(told[1]);
+	ASSERT_EQ((ssize_t)sizeof(err), read(told[0], &err, sizeof(err)));
+	ASSERT_EQ(0, err);
+	close(told[0]);
+}
+
+FIXTURE_TEARDOWN(limit)
+{
+	kill(self->pid, SIGKILL);
+	waitpid(self->pid, NULL, 0);
+	close(self->kmsg);
+	close(self->dmabuf);
+	scene_close(&self->scene);
+	EXPECT_EQ(0, cgroup_remove());
+}
+
+TEST_F_TIMEOUT(limit, refill_kills_nobody, LIMIT)
+{
+	struct scene *scene = &self->scene;
+	long long charged = cgroup_charged();
+	__u64 unmapped;
+	int i;
+
+	EXPECT_LT(TABLES, charged);
+	ASSERT_EQ(0, memory_off(&scene->exporter));
+	charged -= cgroup_charged();
+	EXPECT_LT(TABLES / 2, charged);
+	kmsg_drain(self->kmsg);
+	ASSERT_EQ(0, cgroup_limit(cgroup_charged() + SLACK));
+	ASSERT_EQ(0, memory_on(&scene->exporter));
+	EXPECT_TRUE(kmsg_has(self->kmsg, "stays unmapped after restore",
+			     "iommufd_suspend["));
+	EXPECT_GT(NR_MAPS, count_holdings().maps);
+	usleep(200000);
+	EXPECT_EQ(0, waitpid(self->pid, NULL, WNOHANG));
+
+	ASSERT_EQ(0, cgroup_limit(-1));
+	for (i = 0; i < NR_MAPS; i++)
+		EXPECT_EQ(0, ioas_unmap(scene->iommufd, scene->ioas, MAP_AT(i),
+					large_range->length, &unmapped));
+	EXPECT_EQ(0, scene_map_at(scene, self->dmabuf, large, IOVA));
+	EXPECT_EQ(0, arrives_at(scene, large, IOVA));
 }
 
 TEST_HARNESS_MAIN
