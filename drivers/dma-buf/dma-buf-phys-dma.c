@@ -39,6 +39,7 @@
 #include <linux/export.h>
 #include <linux/pci-p2pdma.h>
 #include <linux/scatterlist.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "dma-buf-phys-internal.h"
@@ -239,6 +240,13 @@ static size_t phys_dma_count_runs(const struct dma_buf_phys_dma_map *map)
 	return nr;
 }
 
+/* User space chooses how much there is to do. */
+static int phys_dma_go_on(void)
+{
+	cond_resched();
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
 /* The whole slice at @map->state, which is one piece of I/O address space. */
 static int phys_dma_link(struct dma_buf_phys_dma_map *map)
 {
@@ -254,7 +262,9 @@ static int phys_dma_link(struct dma_buf_phys_dma_map *map)
 		if (ret)
 			goto err_destroy;
 		linked += run.len;
-		cond_resched();
+		ret = phys_dma_go_on();
+		if (ret)
+			goto err_destroy;
 	}
 
 	ret = dma_iova_sync(map->dev, &map->state, 0, linked);
@@ -324,6 +334,9 @@ static int phys_dma_link_runs(struct dma_buf_phys_dma_map *map)
 		if (ret)
 			goto err_unlink;
 		done++;
+		ret = phys_dma_go_on();
+		if (ret)
+			goto err_unlink;
 	}
 	map->how = PHYS_DMA_IOVAS;
 	return 0;
@@ -519,7 +532,8 @@ static void phys_dma_unmap_sgt(struct dma_buf_phys_attachment *attach,
  * out a bad list; -ENODEV if the buffer is
  * suspended or revoked; -EOPNOTSUPP if the device cannot reach the memory (the
  * log has the reason); -ENOMEM; -EINTR or -ERESTARTSYS if a signal ended the
- * wait; or what the exporter's callback returned. On error nothing is mapped.
+ * wait or the work; or what the exporter's callback returned. On error nothing
+ * is mapped.
  */
 int dma_buf_phys_map_dma(struct dma_buf_phys_attachment *attach,
 			 struct dma_buf_phys_dma_map *map, u64 offset, u64 len,

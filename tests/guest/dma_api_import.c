@@ -15,9 +15,11 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "import.h"
@@ -376,6 +378,56 @@ TEST_F_TIMEOUT(import, importer_that_cannot_stop_is_refused, LIMIT)
 	}
 	EXPECT_EQ(0, importer_attach(self->in.importer, self->in.dmabuf,
 				     variant->flags, 0));
+}
+
+#define NR_LONG		512
+
+/* Much to write into page tables: ranges that alias, in the smallest pages. */
+static struct layout long_layout(void)
+{
+	static struct vfio_region_dma_range ranges[NR_LONG];
+	unsigned int i;
+
+	for (i = 0; i < NR_LONG; i++)
+		ranges[i] = (struct vfio_region_dma_range){
+			.offset = PAGE,
+			.length = (64 << 20) - PAGE,
+		};
+	return (struct layout){ ranges, NR_LONG };
+}
+
+/* The wait status of a process that maps, and is killed meanwhile. */
+static int map_and_kill(int importer)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(-importer_map_all(importer));
+	usleep(50000);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+/* User space chooses how long a map takes, so SIGKILL ends it. */
+TEST_F_TIMEOUT(import, map_is_killable, LIMIT)
+{
+	int status;
+
+	if (!topology_is("root") || !pci_translated(self->in.name))
+		SKIP(return, "no page tables that take long to write");
+	ATTACH(long_layout(), 0);
+	status = map_and_kill(self->in.importer);
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		SKIP(return, "mapped before it could be killed");
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_MAPPED(0);
+
+	ASSERT_EQ(0, importer_detach(self->in.importer));
+	close(self->in.dmabuf);
+	ATTACH_AND_MAP(layout_three, 0);
+	EXPECT_ARRIVES(layout_three);
 }
 
 TEST_HARNESS_MAIN
