@@ -491,6 +491,9 @@ static int phys_cpu_fill(struct dma_buf_phys_cpu_map *map, bool killable)
 	struct mem_cgroup *old;
 	int ret;
 
+	if (WARN_ON(phys_lacks_pin(attach)))
+		return -EINVAL;
+
 	old = set_active_memcg(attach->memcg);
 	ret = is_dma_buf_phys(attach->dmabuf) ?
 		      phys_cpu_fill_phys(map, killable) :
@@ -606,7 +609,8 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_phys_remap_cpu, "DMA_BUF");
  * @map: registered by dma_buf_phys_map_cpu(); no section begins any more
  *
  * Once this returns, the kernel does not access the memory through this view
- * any more and the core does not touch @map. Waits for the sections in progress.
+ * any more. Waits for the sections in progress; @map and the attachment must
+ * stay until dma_buf_phys_cpu_end() has returned from the last of them.
  *
  * Context: &dma_buf.resv held, not inside a section. Any state of the buffer.
  */

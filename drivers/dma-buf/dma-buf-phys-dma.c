@@ -546,8 +546,7 @@ int dma_buf_phys_map_dma(struct dma_buf_phys_attachment *attach,
 
 	if (WARN_ON(!(attach->views & DMA_BUF_PHYS_VIEW_DMA)))
 		return -EINVAL;
-	/* Nobody would tell it that the memory moves. */
-	if (WARN_ON(!attach->ops->invalidate && !attach->holder.nr_pins))
+	if (WARN_ON(phys_lacks_pin(attach)))
 		return -EINVAL;
 	ret = phys_slice_check(dmabuf, offset, len);
 	if (ret)

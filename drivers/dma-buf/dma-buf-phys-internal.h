@@ -75,6 +75,13 @@ static inline unsigned int to_views(const struct dma_buf_attachment *attach)
 	return importer ? importer->views : 0;
 }
 
+/* Nobody would tell such an importer that the memory moves. */
+static inline bool phys_lacks_pin(const struct dma_buf_phys_attachment *attach)
+{
+	return attach->attach->importer_ops == &phys_thunk_static &&
+	       !attach->holder.nr_pins;
+}
+
 static inline const struct dma_buf_phys_ops *
 to_phys_ops(const struct dma_buf *dmabuf)
 {

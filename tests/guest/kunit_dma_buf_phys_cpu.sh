@@ -14,4 +14,4 @@ for attribute in failslab fail_page_alloc; do
 	echo 0 > /sys/kernel/debug/$attribute/verbose
 done
 echo 0 > /sys/kernel/debug/fail_page_alloc/min-order
-exec sh /lib/kunit.sh "33 cases, 67 with parameters" dma-buf-phys-cpu_kunit
+exec sh /lib/kunit.sh "34 cases, 68 with parameters" dma-buf-phys-cpu_kunit

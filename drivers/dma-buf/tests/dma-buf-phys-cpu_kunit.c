@@ -1596,6 +1596,40 @@ static void old_exporter_fails(struct kunit *test)
 	map_slice(test, imp, 0, 1);
 }
 
+/* Where nobody can tell the importer that its DMA view moves, as for that. */
+static void pin_before_map(struct kunit *test)
+{
+	struct memory *mem = memory_alloc(test);
+	struct mock_buffer buffer = { .kind = RAM, .fixed = true };
+	struct mock_importer *imp;
+	struct dma_resv *resv;
+
+	memory_lend(mem, two_parts, ARRAY_SIZE(two_parts));
+	buffer.vec = mem->vec;
+	buffer.nr = mem->nr;
+	mem->exp = mock_export(test, &buffer);
+	resv = mem->exp->dmabuf->resv;
+	imp = mock_try_attach(test, mem->exp->dmabuf,
+			      mock_device(test, "importer"),
+			      VIEW_CPU | DMA_BUF_PHYS_VIEW_DMA,
+			      &mock_unstoppable);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, imp);
+	kunit_warning_suppress(test) {
+		KUNIT_EXPECT_EQ(test, -EINVAL,
+				PTR_ERR_OR_ZERO(try_map(test, imp, 0, SZ_4K)));
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+	}
+	KUNIT_EXPECT_TRUE(test, list_empty(&imp->attach->cpu_maps));
+
+	dma_resv_lock(resv, NULL);
+	KUNIT_EXPECT_EQ(test, dma_buf_phys_pin(imp->attach), 0);
+	dma_resv_unlock(resv);
+	map_slice(test, imp, 0, SZ_4K);
+	dma_resv_lock(resv, NULL);
+	dma_buf_phys_unpin(imp->attach);
+	dma_resv_unlock(resv);
+}
+
 static void old_exporter_without_vmap(struct kunit *test)
 {
 	struct old_exporter *exp = old_export(test, adapt_no_vmap);
@@ -1633,6 +1667,7 @@ static struct kunit_case cpu_cases[] = {
 	KUNIT_CASE(sections_share),
 	KUNIT_CASE_SLOW(race_write_against_suspend),
 	KUNIT_CASE(map_is_killable),
+	KUNIT_CASE(pin_before_map),
 	KUNIT_CASE_PARAM(cache_mode, cache_gen_params),
 	KUNIT_CASE(space_is_counted),
 	KUNIT_CASE(space_is_capped),
