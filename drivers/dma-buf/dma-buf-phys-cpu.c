@@ -21,8 +21,7 @@
  * offset.
  *
  * RAM is reached through the kernel's linear mapping and costs nothing. For
- * MMIO, an estimate of page tables and bookkeeping, which ioremap() does not
- * charge to anybody, is charged to the memcg of who attached; and all views
+ * MMIO, an estimate of page tables and bookkeeping is charged; and all views
  * together may fill an eighth of the vmalloc space.
  *
  * Buffers outside the class come as one piece from their exporter's vmap.
@@ -34,7 +33,6 @@
 #include <linux/export.h>
 #include <linux/io.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
-#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/sched/mm.h>
@@ -144,7 +142,8 @@ static int phys_cpu_count_piece(struct dma_buf_phys_cpu_map *map,
 	}
 
 	map->space = size_add(map->space, phys_cpu_piece_space(piece));
-	map->charge = size_add(map->charge, phys_cpu_piece_charge(piece));
+	map->charge.bytes = size_add(map->charge.bytes,
+				     phys_cpu_piece_charge(piece));
 	return map->space > PHYS_CPU_MAX ? -ENOMEM : 0;
 }
 
@@ -156,7 +155,7 @@ static int phys_cpu_count(struct dma_buf_phys_cpu_map *map)
 
 	map->nr_pieces = 0;
 	map->space = 0;
-	map->charge = 0;
+	map->charge.bytes = 0;
 	if (phys_cpu_refused(map->attach->attach, &map->ranges))
 		return -EOPNOTSUPP;
 	phys_cpu_walk_start(&walk, map);
@@ -183,77 +182,6 @@ static void phys_cpu_unreserve(const struct dma_buf_phys_cpu_map *map)
 	phys_cpu_space -= map->space;
 }
 
-#ifdef CONFIG_MEMCG
-/* The memory controller counts in unsigned int. */
-static void phys_cpu_uncharge_bytes(struct obj_cgroup *objcg, size_t bytes)
-{
-	size_t step;
-
-	for (; bytes; bytes -= step) {
-		step = min_t(size_t, bytes, SZ_1G);
-		obj_cgroup_uncharge(objcg, step);
-	}
-}
-
-static int phys_cpu_charge_bytes(struct obj_cgroup *objcg, size_t bytes)
-{
-	size_t done, step;
-	int ret;
-
-	for (done = 0; done < bytes; done += step) {
-		step = min_t(size_t, bytes - done, SZ_1G);
-		ret = obj_cgroup_charge(objcg, PHYS_GFP_MAYFAIL, step);
-		if (ret)
-			goto err_uncharge;
-	}
-	return 0;
-
-err_uncharge:
-	phys_cpu_uncharge_bytes(objcg, done);
-	return ret;
-}
-
-/* The memcg of who attached is active. */
-static int phys_cpu_charge(struct dma_buf_phys_cpu_map *map)
-{
-	struct obj_cgroup *objcg;
-	int ret;
-
-	map->objcg = NULL;
-	if (!memcg_kmem_online() || !map->charge)
-		return 0;
-	objcg = get_obj_cgroup_from_current();
-	if (!objcg || obj_cgroup_is_root(objcg))
-		return 0;
-
-	ret = phys_cpu_charge_bytes(objcg, map->charge);
-	if (ret) {
-		obj_cgroup_put(objcg);
-		return ret;
-	}
-	map->objcg = objcg;
-	return 0;
-}
-
-static void phys_cpu_uncharge(struct dma_buf_phys_cpu_map *map)
-{
-	if (!map->objcg)
-		return;
-	phys_cpu_uncharge_bytes(map->objcg, map->charge);
-	obj_cgroup_put(map->objcg);
-	map->objcg = NULL;
-}
-#else
-static int phys_cpu_charge(struct dma_buf_phys_cpu_map *map)
-{
-	return 0;
-}
-
-static void phys_cpu_uncharge(struct dma_buf_phys_cpu_map *map)
-{
-}
-#endif
-
 static int phys_cpu_alloc_pieces(struct dma_buf_phys_cpu_map *map)
 {
 	map->pieces = kvmalloc_objs(*map->pieces, map->nr_pieces,
@@ -272,7 +200,8 @@ static int phys_cpu_prepare(struct dma_buf_phys_cpu_map *map)
 	ret = phys_cpu_reserve(map);
 	if (ret)
 		return ret;
-	ret = phys_cpu_charge(map);
+	ret = phys_charge(&map->charge, &map->attach->holder,
+			  map->charge.bytes);
 	if (ret)
 		goto err_unreserve;
 	ret = phys_cpu_alloc_pieces(map);
@@ -281,7 +210,7 @@ static int phys_cpu_prepare(struct dma_buf_phys_cpu_map *map)
 	return 0;
 
 err_uncharge:
-	phys_cpu_uncharge(map);
+	phys_uncharge(&map->charge);
 err_unreserve:
 	phys_cpu_unreserve(map);
 	return ret;
@@ -290,7 +219,7 @@ err_unreserve:
 static void phys_cpu_unprepare(struct dma_buf_phys_cpu_map *map)
 {
 	kvfree(map->pieces);
-	phys_cpu_uncharge(map);
+	phys_uncharge(&map->charge);
 	phys_cpu_unreserve(map);
 }
 
@@ -494,7 +423,7 @@ static int phys_cpu_fill(struct dma_buf_phys_cpu_map *map, bool killable)
 	if (WARN_ON(phys_lacks_pin(attach)))
 		return -EINVAL;
 
-	old = set_active_memcg(attach->memcg);
+	old = set_active_memcg(attach->holder.memcg);
 	ret = is_dma_buf_phys(attach->dmabuf) ?
 		      phys_cpu_fill_phys(map, killable) :
 		      phys_cpu_fill_vmap(map);

@@ -10,7 +10,8 @@
  *
  * Only where no single piece can be had, one dma_iova_state is kept per run;
  * and where neither holds (direct mapping, an architecture's own dma_map_ops),
- * one DMA address per run. dma_map_phys() is never used behind dma-iommu: it
+ * one DMA address per run. What an IOMMU's page tables take is charged to who
+ * attached. dma_map_phys() is never used behind dma-iommu: it
  * may flush lazily, and the contract says that access has ended after unmap.
  *
  * The IOMMU maps granules. Every range must be made of whole ones, or the
@@ -40,11 +41,15 @@
 #include <linux/pci-p2pdma.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include "dma-buf-phys-internal.h"
 
 #include <trace/events/dma_buf_phys.h>
+
+/* What IOMMUs map by one entry, if they may. */
+#define PHYS_DMA_LARGE		SZ_2M
 
 /* How the DMA addresses of a view come about. */
 enum phys_dma_how {
@@ -228,6 +233,33 @@ refuse:
 	return -EINVAL;
 }
 
+/*
+ * What dma_iova_link() takes for the page tables, about: an entry per page. Large
+ * pages are used where IOVA and memory are aligned alike.
+ */
+static size_t phys_dma_table_bytes(const struct dma_buf_phys_dma_map *map)
+{
+	struct dma_buf_phys_cursor cursor;
+	struct phys_vec run;
+	u64 done = 0, nr = 0, small;
+
+	/* So many ranges are too short for large pages, so why look at each? */
+	if (map->dmabuf->size / PHYS_DMA_LARGE < map->ranges.nr)
+		return map->mapped / PAGE_SIZE * sizeof(u64);
+
+	phys_dma_walk_mapped(map, &cursor);
+	while (phys_cursor_next(&cursor, &run)) {
+		small = run.len;
+		if (IS_ALIGNED(run.paddr ^ done, PHYS_DMA_LARGE)) {
+			small %= PHYS_DMA_LARGE;
+			nr += run.len / PHYS_DMA_LARGE;
+		}
+		nr += small / PAGE_SIZE;
+		done += run.len;
+	}
+	return nr * sizeof(u64);
+}
+
 static size_t phys_dma_count_runs(const struct dma_buf_phys_dma_map *map)
 {
 	struct dma_buf_phys_cursor cursor;
@@ -241,7 +273,7 @@ static size_t phys_dma_count_runs(const struct dma_buf_phys_dma_map *map)
 }
 
 /* User space chooses how much there is to do. */
-static int phys_dma_go_on(void)
+static inline int phys_dma_go_on(void)
 {
 	cond_resched();
 	return fatal_signal_pending(current) ? -EINTR : 0;
@@ -395,6 +427,27 @@ err_unmap:
 	return ret;
 }
 
+static int phys_dma_map_iova(struct dma_buf_phys_dma_map *map)
+{
+	int ret;
+
+	/* Up to there it is one table, which other slices share. */
+	if (map->mapped > PHYS_DMA_LARGE) {
+		ret = phys_charge(&map->charge, map->holder,
+				  phys_dma_table_bytes(map));
+		if (ret)
+			return ret;
+	}
+
+	if (dma_iova_try_alloc(map->dev, &map->state, 0, map->mapped))
+		ret = phys_dma_link(map);
+	else
+		ret = phys_dma_link_runs(map);
+	if (ret)
+		phys_uncharge(&map->charge);
+	return ret;
+}
+
 static int phys_dma_map_ranges(struct dma_buf_phys_dma_map *map)
 {
 	int ret;
@@ -411,9 +464,7 @@ static int phys_dma_map_ranges(struct dma_buf_phys_dma_map *map)
 		return ret;
 	if (!dev_dma_iommu(map->dev))
 		return phys_dma_map_addrs(map);
-	if (dma_iova_try_alloc(map->dev, &map->state, 0, map->mapped))
-		return phys_dma_link(map);
-	return phys_dma_link_runs(map);
+	return phys_dma_map_iova(map);
 }
 
 static void phys_dma_unmap_ranges(struct dma_buf_phys_dma_map *map)
@@ -422,10 +473,12 @@ static void phys_dma_unmap_ranges(struct dma_buf_phys_dma_map *map)
 	case PHYS_DMA_IOVA:
 		dma_iova_destroy(map->dev, &map->state, map->mapped, map->dir,
 				 map->attrs);
+		phys_uncharge(&map->charge);
 		break;
 	case PHYS_DMA_IOVAS:
 		phys_dma_unlink_runs(map, map->nr_runs);
 		kvfree(map->states);
+		phys_uncharge(&map->charge);
 		break;
 	case PHYS_DMA_ADDRS:
 		phys_dma_unmap_addrs(map, map->nr_runs);

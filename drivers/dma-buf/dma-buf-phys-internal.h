@@ -5,6 +5,7 @@
  *   dma-buf-phys.c		class, attachments, states
  *   dma-buf-phys-ranges.c	range lists: validation, walking a slice
  *   dma-buf-phys-ram.c		ranges of exporters that have pages
+ *   dma-buf-phys-charge.c	charging for what others allocate
  *   dma-buf-phys-dma.c		DMA view, and the scatterlist for old importers
  *   dma-buf-phys-domain.c	domain view
  *   dma-buf-phys-cpu.c		CPU view
@@ -144,6 +145,31 @@ static inline bool phys_cursor_next(struct dma_buf_phys_cursor *cursor,
 	cursor->skip = 0;
 	cursor->left = left - run->len;
 	return true;
+}
+
+/* dma-buf-phys-charge.c */
+#ifdef CONFIG_MEMCG
+int phys_charge(struct dma_buf_phys_charge *charge,
+		const struct dma_buf_phys_holder *holder, size_t bytes);
+void phys_uncharge_objcg(struct dma_buf_phys_charge *charge);
+#else
+static inline int phys_charge(struct dma_buf_phys_charge *charge,
+			      const struct dma_buf_phys_holder *holder,
+			      size_t bytes)
+{
+	return 0;
+}
+
+static inline void phys_uncharge_objcg(struct dma_buf_phys_charge *charge)
+{
+}
+#endif
+
+/* Small views are not charged for, so that this is for nothing mostly. */
+static inline void phys_uncharge(struct dma_buf_phys_charge *charge)
+{
+	if (charge->objcg)
+		phys_uncharge_objcg(charge);
 }
 
 /* dma-buf-phys-dma.c */

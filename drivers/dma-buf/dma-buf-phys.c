@@ -466,9 +466,15 @@ static void phys_holder_init(struct dma_buf_phys_holder *holder)
 {
 	get_task_comm(holder->comm, current);
 	holder->pid = task_tgid_nr(current);
+	holder->memcg = get_mem_cgroup_from_current();
 	holder->nr_maps = 0;
 	holder->nr_pins = 0;
 	holder->since = ktime_get();
+}
+
+static void phys_holder_fini(struct dma_buf_phys_holder *holder)
+{
+	mem_cgroup_put(holder->memcg);
 }
 
 /* What holds wherever the memory is. */
@@ -613,10 +619,12 @@ void dma_buf_phys_detach(struct dma_buf *dmabuf,
 	WARN_ON(holder && holder->nr_pins);
 	trace_dma_buf_phys_detach(attach, to_importer_name(attach),
 				  to_views(attach));
-	if (phys_owns_sgt(dmabuf))
-		kfree(attach->priv);
-	else if (to_phys_ops(dmabuf)->detach_sgt && phys_wants_own_sgt(attach))
+	if (phys_owns_sgt(dmabuf) && !to_importer(attach)) {
+		phys_holder_fini(holder);
+		kfree(holder);
+	} else if (to_phys_ops(dmabuf)->detach_sgt && phys_wants_own_sgt(attach)) {
 		to_phys_ops(dmabuf)->detach_sgt(dmabuf, attach);
+	}
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_phys_detach, "DMA_BUF");
 
@@ -666,8 +674,6 @@ phys_importer_alloc(struct dma_buf *dmabuf, unsigned int views,
 	importer->priv = priv;
 	importer->ops = ops;
 	importer->views = views;
-	if (views & DMA_BUF_PHYS_VIEW_CPU)
-		importer->memcg = get_mem_cgroup_from_current();
 	INIT_LIST_HEAD(&importer->domain_maps);
 	INIT_LIST_HEAD(&importer->cpu_maps);
 	phys_holder_init(&importer->holder);
@@ -676,7 +682,7 @@ phys_importer_alloc(struct dma_buf *dmabuf, unsigned int views,
 
 static void phys_importer_free(struct dma_buf_phys_attachment *importer)
 {
-	mem_cgroup_put(importer->memcg);
+	phys_holder_fini(&importer->holder);
 	kfree(importer);
 }
 

@@ -215,9 +215,16 @@ struct dma_buf_phys_holder {
 	/* private: */
 	char comm[TASK_COMM_LEN];	/* immutable: who attached */
 	pid_t pid;			/* immutable */
+	struct mem_cgroup *memcg;	/* immutable: charged for views */
 	ktime_t since;			/* immutable */
 	unsigned int nr_maps;		/* under dma_buf::resv */
 	unsigned int nr_pins;		/* under dma_buf::resv */
+};
+
+/* What is charged to a memory cgroup. Private to the core. */
+struct dma_buf_phys_charge {
+	struct obj_cgroup *objcg;	/* NULL: nothing is */
+	size_t bytes;
 };
 
 /**
@@ -269,7 +276,6 @@ struct dma_buf_phys_attachment {
 	struct dma_buf_attachment *attach;		/* set once */
 	const struct dma_buf_phys_importer_ops *ops;	/* immutable */
 	unsigned int views;				/* immutable */
-	struct mem_cgroup *memcg;	/* immutable: charged for CPU views */
 	struct list_head domain_maps;			/* under dma_buf::resv */
 	struct list_head cpu_maps;			/* under dma_buf::resv */
 	struct dma_buf_phys_holder holder;
@@ -305,6 +311,7 @@ struct dma_buf_phys_dma_map {
 	u64 mapped;			/* bytes mapped from @start on */
 	enum dma_data_direction dir;
 	u8 how;				/* enum phys_dma_how */
+	struct dma_buf_phys_charge charge;	/* the IOMMU's page tables */
 	size_t nr_runs;			/* entries in @states or @addrs */
 	union {
 		struct dma_iova_state state;
@@ -381,8 +388,7 @@ struct dma_buf_phys_cpu_map {
 	struct dma_buf_phys_cpu_piece *pieces;	/* in the order of the slice */
 	size_t nr_pieces;
 	struct iosys_map vmap;		/* of an exporter outside the class */
-	struct obj_cgroup *objcg;	/* has the charge */
-	size_t charge;			/* bytes, of page tables and the like */
+	struct dma_buf_phys_charge charge;	/* page tables and the like */
 	size_t space;			/* bytes of address space */
 };
 

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "import.h"
 #include "leaks.h"
 #include "report.h"
@@ -380,20 +381,30 @@ TEST_F_TIMEOUT(import, importer_that_cannot_stop_is_refused, LIMIT)
 				     variant->flags, 0));
 }
 
+/*
+ * Page tables
+ */
+
+#define BAR_SIZE	(64ULL << 20)
 #define NR_LONG		512
 
-/* Much to write into page tables: ranges that alias, in the smallest pages. */
-static struct layout long_layout(void)
+static bool writes_tables(const struct import *in)
+{
+	return topology_is("root") && pci_translated(in->name);
+}
+
+/* Ranges that alias, from @offset on. Other offsets than 0 take the smallest pages. */
+static struct layout large_layout(__u64 offset, unsigned int nr)
 {
 	static struct vfio_region_dma_range ranges[NR_LONG];
 	unsigned int i;
 
-	for (i = 0; i < NR_LONG; i++)
+	for (i = 0; i < nr; i++)
 		ranges[i] = (struct vfio_region_dma_range){
-			.offset = PAGE,
-			.length = (64 << 20) - PAGE,
+			.offset = offset,
+			.length = BAR_SIZE - offset,
 		};
-	return (struct layout){ ranges, NR_LONG };
+	return (struct layout){ ranges, nr };
 }
 
 /* The wait status of a process that maps, and is killed meanwhile. */
@@ -415,9 +426,9 @@ TEST_F_TIMEOUT(import, map_is_killable, LIMIT)
 {
 	int status;
 
-	if (!topology_is("root") || !pci_translated(self->in.name))
-		SKIP(return, "no page tables that take long to write");
-	ATTACH(long_layout(), 0);
+	if (!writes_tables(&self->in))
+		SKIP(return, "the kernel writes no page tables here");
+	ATTACH(large_layout(PAGE, NR_LONG), 0);
 	status = map_and_kill(self->in.importer);
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		SKIP(return, "mapped before it could be killed");
@@ -428,6 +439,93 @@ TEST_F_TIMEOUT(import, map_is_killable, LIMIT)
 	close(self->in.dmabuf);
 	ATTACH_AND_MAP(layout_three, 0);
 	EXPECT_ARRIVES(layout_three);
+}
+
+#define NR_CHARGED	64
+#define TABLES		(NR_CHARGED * (long long)(BAR_SIZE / PAGE) * 8)
+#define SLACK		(512LL << 10)
+
+#define CHECK(condition)						\
+	do {								\
+		if (!(condition)) {					\
+			printf("# line %d: %s; charged %lld, before %lld\n", \
+			       __LINE__, #condition, cgroup_charged(),	\
+			       before);					\
+			return 1;					\
+		}							\
+	} while (0)
+
+/* In a process of the cgroup. Returns its exit status. */
+static int charge_and_uncharge(int importer, int dmabuf, __u32 flags)
+{
+	long long before = 0;
+
+	CHECK(!cgroup_enter());
+	CHECK(!importer_attach(importer, dmabuf, flags, 0));
+	before = cgroup_charged();
+	CHECK(!cgroup_limit(before + TABLES / 2));
+	CHECK(importer_map_all(importer) == -ENOMEM);
+	CHECK(cgroup_charged() <= before + SLACK);
+
+	CHECK(!cgroup_limit(-1));
+	CHECK(!importer_map_all(importer));
+	CHECK(cgroup_charged() >= before + TABLES - SLACK);
+	CHECK(cgroup_charged() <= before + TABLES + SLACK);
+	CHECK(!importer_unmap(importer));
+	CHECK(cgroup_charged() <= before + SLACK);
+
+	/* Whoever maps, who attached is charged. */
+	CHECK(!cgroup_leave());
+	CHECK(!importer_map_all(importer));
+	CHECK(cgroup_charged() >= before + TABLES - SLACK);
+	CHECK(!importer_unmap(importer));
+	CHECK(!importer_detach(importer));
+	return 0;
+}
+
+/* The same bytes in large pages. */
+static int charge_little(int importer, int dmabuf, __u32 flags)
+{
+	long long before = 0;
+
+	CHECK(!cgroup_enter());
+	CHECK(!importer_attach(importer, dmabuf, flags, 0));
+	before = cgroup_charged();
+	CHECK(!importer_map_all(importer));
+	CHECK(cgroup_charged() <= before + SLACK);
+	CHECK(!importer_unmap(importer));
+	CHECK(!importer_detach(importer));
+	CHECK(!cgroup_leave());
+	return 0;
+}
+
+static int wait_for(int (*work)(int importer, int dmabuf, __u32 flags),
+		    const struct import *in, __u32 flags)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (!pid) {
+		status = work(in->importer, in->dmabuf, flags);
+		fflush(NULL);
+		_exit(status);
+	}
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+/* Nobody else charges for them, and ranges that alias cost user space nothing. */
+TEST_F_TIMEOUT(import, tables_are_charged, LIMIT)
+{
+	if (!writes_tables(&self->in))
+		SKIP(return, "the kernel writes no page tables here");
+	ASSERT_EQ(0, cgroup_make());
+	ASSERT_EQ(0, import_export(&self->in, large_layout(PAGE, NR_CHARGED)));
+	EXPECT_EQ(0, wait_for(charge_and_uncharge, &self->in, variant->flags));
+	close(self->in.dmabuf);
+	ASSERT_EQ(0, import_export(&self->in, large_layout(0, NR_CHARGED)));
+	EXPECT_EQ(0, wait_for(charge_little, &self->in, variant->flags));
+	EXPECT_EQ(0, cgroup_remove());
 }
 
 TEST_HARNESS_MAIN
