@@ -54,6 +54,7 @@ BOOT_LIMIT = {"plain": 180}
 SLOW_BOOT_LIMIT = 420	# other kernels
 LEAK_LIMIT = 600
 GRACE = 20
+SILENCE = 10	# seconds after which nothing that the jobs printed is on the way
 STOP = threading.Event()	# set: end all guests, now
 # QEMU 10.0 has a race of its own between two CPUs' threads when a BAR appears or
 # vanishes: this assertion, seen once in some hundred boots. It says nothing about
@@ -365,6 +366,7 @@ class Guest:
                 if STOP.is_set():
                     raise SystemExit("stopped")
                 self.control.tick()
+                self._bye()
                 if time.monotonic() > self.deadline:
                     self.boot.death, self.boot.hung = self.reason, True
                     self.qemu.kill()
@@ -379,13 +381,17 @@ class Guest:
                                    f"{self.qemu_log}{''.join(f': {line}' for line in said[-1:])}")
 
     def _on_output(self, data):
+        self.heard = time.monotonic()
         self.output.receive(data)
-        self._bye()
 
     def _bye(self):
-        """The guest may go when nothing that its jobs printed is on the way any more."""
-        if self.done and self.ended == self.output.ended:
-            with contextlib.suppress(BrokenPipeError):
+        """The guest may go when nothing that its jobs printed is on the way any more.
+
+        If the mark at the end of a job was lost or garbled, it never comes.
+        """
+        if self.done and (self.ended == self.output.ended or
+                          time.monotonic() - self.heard > SILENCE):
+            with contextlib.suppress(OSError):
                 self._reply("bye")
 
     def _on_qmp(self, data):
@@ -422,8 +428,8 @@ class Guest:
                 self._limit(LEAK_LIMIT, "the leak scan did not end")
             case ["done", taint]:
                 self.done, self.boot.taint = True, int(taint)
+                self.heard = time.monotonic()
                 self._limit(GRACE * 2, "the guest did not power off")
-                self._bye()
 
     def _reap(self):
         if hasattr(self, "qemu"):
