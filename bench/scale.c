@@ -12,7 +12,7 @@
  * that calls iommu_map() for each range, which is what the IOMMU API wants of
  * everybody.
  *
- * What the design promises and this can decide without a clock, it decides: the
+ * What is promised and this can decide without a clock, it decides: the
  * calls, page table entries and flushes that the IOMMU counts, bytes per
  * importer, and that costs grow as they should.
  *

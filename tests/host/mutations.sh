@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# summary: each promise of the design, broken, turns a test red
+# summary: each promise, broken, turns a test red
 # tier: long
 # timeout: 14400
 #
