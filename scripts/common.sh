@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 # shellcheck disable=SC2034	# used by whoever reads this file
-# Read by the other scripts: where things are, and how to say something.
+# Read by the other scripts: where things are, how to say something, and the first answer
+# to their arguments: -h and --help print the head of the script, and nothing is done.
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${DMA_BUF_PHYS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dma-buf-phys}
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
+misused() { say "error: $*; see ${0##*/} --help"; exit 2; }
+no_arguments() { [ $# = 0 ] || misused "${0##*/} takes no arguments"; }
+manual() { sed -n '3,$ { /^#/!q; s/^# \{0,1\}//p; }' "$0"; }
+
+case ${1-} in -h|--help) manual; exit ;; esac
 
 # use_arch: the variables of ARCH=, see scripts/harness/arch.py
 use_arch() {
