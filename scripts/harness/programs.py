@@ -184,11 +184,16 @@ def selftest(name, out):
     return program
 
 
-def executable(path, out):
-    """What to put into the guest for a program named by the user or a test."""
-    path = Path(path)
-    if not path.is_file():
+def existing(path):
+    """A program named by the user or a test."""
+    if not Path(path).is_file():
         raise Failed(f"{path}: no such program")
+    return Path(path)
+
+
+def executable(path, out):
+    """What to put into the guest for it."""
+    path = existing(path)
     return compile_c(path, out) if path.suffix == ".c" else path
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# summary: a script that is asked for help, or is given what it does not know, does nothing else
+# summary: a script that is asked for help, or that is told what it does not know, does nothing else
 # timeout: 120
 set -u
 cd "$(dirname "$0")/../.." || exit
@@ -36,4 +36,5 @@ done
 for script in package stock-modules; do
 	says 2 "^error: name a directory; see $script --help$" "$script" --no-such-option
 done
+says 125 "^error: no-such.c: no such program$" vm no-such.c
 plan
