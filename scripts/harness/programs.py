@@ -20,15 +20,34 @@ class Failed(Exception):
     """Something could not be built; the text says why."""
 
 
+def _script(name, *arguments):
+    """Run a script that prints a directory, and says itself why it has none."""
+    run = subprocess.run([ROOT / name, *arguments], stdout=subprocess.PIPE,
+                         stdin=subprocess.DEVNULL, text=True, check=False)
+    return run.returncode, Path(run.stdout.splitlines()[-1] if run.stdout else "")
+
+
+def ask(name, *arguments):
+    """The directory that a script prints. Where it fails, we end as it did."""
+    status, directory = _script(name, *arguments)
+    if status:
+        raise SystemExit(status)
+    return directory
+
+
+def _made(otherwise, name, *arguments):
+    """The same, for whom can go on without it."""
+    status, directory = _script(name, *arguments)
+    if status:
+        raise Failed(otherwise)
+    return directory
+
+
 def kernel(flavour):
     """The directory of the built kernel. KERNEL_OUT= names one that exists."""
     if forced := os.environ.get("KERNEL_OUT"):
         return Path(forced).resolve()
-    run = subprocess.run([ROOT / "scripts/kernel-build", flavour], stdout=subprocess.PIPE,
-                         stdin=subprocess.DEVNULL, text=True, check=False)
-    if run.returncode:
-        raise Failed(f"the {flavour} kernel was not built")
-    return Path(run.stdout.splitlines()[-1])
+    return _made(f"the {flavour} kernel was not built", "scripts/kernel-build", flavour)
 
 
 def root_of(about):
@@ -44,16 +63,7 @@ def guest_root(name):
         return None
     if not ARCH.distribution:
         raise Failed(f"there is no root '{name}' for {ARCH.name}")
-    return _made(meta.ROOTS[name], f"the guest's root '{name}' was not made")
-
-
-def _made(script, otherwise):
-    """What a script has made, of which it prints the directory."""
-    run = subprocess.run([ROOT / script], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
-                         text=True, check=False)
-    if run.returncode:
-        raise Failed(otherwise)
-    return Path(run.stdout.splitlines()[-1])
+    return _made(f"the guest's root '{name}' was not made", meta.ROOTS[name])
 
 
 def _source(out):
@@ -61,8 +71,7 @@ def _source(out):
     for name in ("source", "../tree"):
         if (out / name).is_dir():
             return (out / name).resolve()
-    entry = subprocess.check_output([ROOT / "scripts/kernel-fetch"], text=True).strip()
-    return Path(entry, "pristine")
+    return ask("scripts/kernel-fetch") / "pristine"
 
 
 def _includes(source_file, out):
@@ -92,7 +101,7 @@ def _sysroot():
     if ARCH.distribution:
         sdk = guest_root(meta.ROOT_OF_LIBS) / "sdk"
     else:
-        sdk = _made("scripts/guest-sdk", f"there are no libraries for {ARCH.name}")
+        sdk = _made(f"there are no libraries for {ARCH.name}", "scripts/guest-sdk")
     return [f"--sysroot={sdk}", f"-B{sdk}/usr/lib/{ARCH.triplet}"]
 
 

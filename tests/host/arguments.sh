@@ -17,8 +17,8 @@ says() {
 	rm -rf "$tmp/cache"
 	mkdir -p "$tmp/cache/download"
 	SETUP=no KERNEL=none DMA_BUF_PHYS_CACHE=$tmp/cache timeout 20 "scripts/$script" "$@" > "$tmp/said" 2>&1
-	[ $? = "$status" ] && grep -q -e "$text" "$tmp/said" &&
-		[ "$(find "$tmp/cache" | wc -l)" = 2 ]
+	[ $? = "$status" ] && grep -q -e "$text" "$tmp/said" && ! grep -q Traceback "$tmp/said" &&
+		[ "$(find "$tmp/cache" ! -name fetch.lock | wc -l)" = 2 ]
 	ok $? "$script $*" || sed 's/^/# /' "$tmp/said"
 }
 
@@ -37,4 +37,7 @@ for script in package stock-modules; do
 	says 2 "^error: name a directory; see $script --help$" "$script" --no-such-option
 done
 says 125 "^error: no-such.c: no such program$" vm no-such.c
+for script in docs lint series; do
+	says 1 "^error: KERNEL=none is neither a tree nor a tarball$" "$script"
+done
 plan
