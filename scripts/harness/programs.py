@@ -176,7 +176,10 @@ def selftest(name, out):
     program = out / "selftests" / name
     if program.exists():
         return program
-    directory, base = name.rsplit("/", 1)
+    directory, _, base = name.rpartition("/")
+    source = Path("tools/testing/selftests", directory)
+    if not directory or not any((top / source).is_dir() for top in (_source(out), ROOT)):
+        raise Failed(f"there is no kernel selftest '{name}'")
     entry = _source(out).parent
     other = []
     if ARCH.cross:
@@ -187,9 +190,8 @@ def selftest(name, out):
         _run([ROOT / "scripts/kernel-sync", "lay", entry])
         target = out / "selftests" / directory
         target.mkdir(parents=True, exist_ok=True)
-        _run(["make", "-C", entry / "tree/tools/testing/selftests" / directory,
-              f"OUTPUT={target}", f"KHDR_INCLUDES=-isystem {out}/usr/include",
-              "LDFLAGS=-static", *other, f"{target}/{base}"])
+        _run(["make", "-C", entry / "tree" / source, f"OUTPUT={target}",
+              f"KHDR_INCLUDES=-isystem {out}/usr/include", "LDFLAGS=-static", *other, f"{target}/{base}"])
     return program
 
 

@@ -40,4 +40,9 @@ says 125 "^error: no-such.c: no such program$" vm no-such.c
 for script in docs lint series; do
 	says 1 "^error: KERNEL=none is neither a tree nor a tarball$" "$script"
 done
+for jobs in 0 abc; do
+	export JOBS=$jobs
+	says 1 "^error: JOBS is how many guests run at a time, not '$jobs'$" check
+done
+unset JOBS
 plan

@@ -2,8 +2,11 @@
 """The TAP reader, the splat gate, the profile and the bench, on recorded text. Prints TAP
 itself."""
 import importlib.util
+import os
 import sys
+import tempfile
 from importlib.machinery import SourceFileLoader
+from pathlib import Path
 
 from harness import arch, ktap, profile, programs, splat
 
@@ -103,6 +106,19 @@ def profile_cases():
     yield "profile: a program without parts", refuses("", "", SYSTEM_MAP), ""
 
 
+def selftest_cases():
+    """With a kernel's source, where there are those of iommu; nothing is left behind."""
+    for name in ("foo", "foo/bar", "/bar"):
+        with tempfile.TemporaryDirectory() as out:
+            Path(out, "source/tools/testing/selftests/iommu").mkdir(parents=True)
+            try:
+                why = str(programs.selftest(name, Path(out)))
+            except programs.Failed as error:
+                why = str(error)
+            yield f"a kernel selftest '{name}'", why == f"there is no kernel selftest '{name}'" \
+                and os.listdir(out) == ["source"], why
+
+
 def arch_cases():
     for text, wanted in {"": True, "# arch: x86": True, "# arch: arm64": False,
                          "# arch: x68": None, "# arch: arm64 x86": None}.items():
@@ -149,6 +165,7 @@ def bench_cases():
 def cases():
     yield from profile_cases()
     yield from arch_cases()
+    yield from selftest_cases()
     yield from bench_cases()
     for name, (text, *want) in REPORTS.items():
         report = ktap.read(text)
