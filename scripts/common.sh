@@ -27,6 +27,14 @@ use_arch() {
 		die "$arch has no cross compiler here, and this machine is $(uname -m)"
 }
 
+# scratch PARENT: make a directory there, $tmp, which goes when the script ends. dash runs
+# no EXIT trap if a signal ends it.
+scratch() {
+	tmp=$(mktemp -d "$1/unpack.XXXXXX")
+	trap 'rm -rf "$tmp"' EXIT
+	trap 'exit 1' HUP INT TERM
+}
+
 # locked FILE: wait for the lock, held until the script ends.
 locked() {
 	mkdir -p "$(dirname "$1")"

@@ -8,6 +8,7 @@ cd "$(dirname "$0")/../.." || exit
 . tests/lib/tap.sh
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
+trap 'exit 1' HUP INT TERM
 mkdir "$copy/scripts" "$copy/bench" "$copy/build"
 
 fresh() { cp scripts/bench-plot "$copy/scripts" && cp bench/figures.* "$copy/bench" && cp README.md "$copy"; }

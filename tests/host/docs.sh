@@ -6,6 +6,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
+trap 'exit 1' HUP INT TERM
 n=0
 
 # case WHAT STATUS: of the command before

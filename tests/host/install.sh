@@ -8,6 +8,7 @@ cd "$(dirname "$0")/../.." || exit
 . tests/lib/tap.sh
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+trap 'exit 1' HUP INT TERM
 dest=$tmp/dest
 libs=usr/lib/x86_64-linux-gnu/libibverbs
 

@@ -13,6 +13,7 @@ scripts/kernel-build plain > /dev/null || exit
 
 out=$(mktemp -d "$entry/rdma.XXXXXX")
 trap 'rm -rf "$out"' EXIT
+trap 'exit 1' HUP INT TERM
 build() {
 	env -u MAKEFLAGS -u MAKELEVEL flock "$entry/lock" make -s -C "$entry/tree" "O=$out" CC="ccache gcc" HOSTCC="ccache gcc" \
 		-j"$(nproc)" "$@" > "$out/log" 2>&1 && ! [ -s "$out/log" ]

@@ -24,6 +24,7 @@ judge() {
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+trap 'exit 1' HUP INT TERM
 echo mine > "$tmp/file"
 ! scripts/stock-modules "$tmp" > $log 2>&1 && [ -f "$tmp/file" ]
 judge $? "a directory of somebody else's is left alone"

@@ -12,6 +12,7 @@ scripts/kernel-build plain > /dev/null || exit
 
 out=$(mktemp -d "$entry/variants.XXXXXX")
 trap 'rm -rf "$out"' EXIT
+trap 'exit 1' HUP INT TERM
 # xe has half of the graphics stack as a dependency, which its one file is not.
 build() {
 	env -u MAKEFLAGS -u MAKELEVEL flock "$entry/lock" make -s -C "$entry/tree" "O=$out" CC="ccache gcc" HOSTCC="ccache gcc" \
