@@ -61,6 +61,13 @@ wait
 expect "waiting for .*vm.lock: another run is at it" "two runs do not share their logs"
 expect "status 0" "and the second one is done after the first"
 
+mkdir -p $logs/host
+printf '#!/bin/sh\necho "ok 1 case"\nexec sleep 60\n' > $logs/host/sleeps.sh
+chmod +x $logs/host/sleeps.sh
+ONLY='' timeout -s INT 4 scripts/check --logs $logs/vm --guest /nonexistent --host $logs/host > $logs/output 2>&1
+echo "status $?, $(grep -c 'not ok\|Traceback' $logs/output) failed" >> $logs/output
+expect "status 124, 0 failed" "a test on the host that was interrupted is not counted"
+
 AGAIN=1 inner --tier long --guest /nonexistent --host tests/host/red-long
 expect "ok   green: 1 passed (. s)$" "the long tier runs"
 inner --tier long --guest /nonexistent --host tests/host/red-long
