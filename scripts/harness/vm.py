@@ -239,6 +239,13 @@ class Output:
             self.emit(self.current, data)
 
 
+def complaint(text):
+    """Of what QEMU said, why it ended. Below that there may be advice, above it warnings."""
+    lines = text.splitlines()
+    own = [line for line in lines if line.startswith(f"{ARCH.qemu}: ") and ": warning: " not in line]
+    return (own[:1] or lines[-1:] or ["nothing"])[0]
+
+
 class Guest:
     """QEMU, from its start to its end."""
 
@@ -376,9 +383,9 @@ class Guest:
         if not self.done and not self.boot.death:
             self.boot.death = "the guest died"
             if self.qemu.returncode:
-                said = self.qemu_log.read_text(errors="replace").splitlines()[1:]
+                _, _, said = self.qemu_log.read_text(errors="replace").partition("\n")
                 self.boot.death = (f"QEMU ended with status {self.qemu.returncode}, see "
-                                   f"{self.qemu_log}{''.join(f': {line}' for line in said[-1:])}")
+                                   f"{self.qemu_log}: {complaint(said)}")
 
     def _on_output(self, data):
         self.heard = time.monotonic()

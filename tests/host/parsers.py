@@ -8,7 +8,7 @@ import tempfile
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-from harness import arch, ktap, profile, programs, splat
+from harness import arch, ktap, profile, programs, splat, vm
 
 KUNIT = """KTAP version 1
 1..1
@@ -119,6 +119,21 @@ def selftest_cases():
                 and os.listdir(out) == ["source"], why
 
 
+QEMU_ENDS = f"""{arch.ARCH.qemu}: warning: TCG doesn't support requested feature
+{arch.ARCH.qemu}: -m foo: Parameter 'size' expects a non-negative number below 2^64
+Optional suffixes k, M, G, T, P or E mean kilo-, mega-, giga-, tera-, peta-
+and exabytes, respectively.
+"""
+
+
+def qemu_cases():
+    for text, wanted in {QEMU_ENDS: QEMU_ENDS.splitlines()[1], "": "nothing",
+                         "setpriv: failed to execute it\n": "setpriv: failed to execute it",
+                         "assertion failed\nAborted\n": "Aborted"}.items():
+        got = vm.complaint(text)
+        yield f"QEMU: {wanted[:40]}", got == wanted, got
+
+
 def arch_cases():
     for text, wanted in {"": True, "# arch: x86": True, "# arch: arm64": False,
                          "# arch: x68": None, "# arch: arm64 x86": None}.items():
@@ -165,6 +180,7 @@ def bench_cases():
 def cases():
     yield from profile_cases()
     yield from arch_cases()
+    yield from qemu_cases()
     yield from selftest_cases()
     yield from bench_cases()
     for name, (text, *want) in REPORTS.items():
