@@ -4,6 +4,7 @@
 # timeout: 120
 set -u
 cd "$(dirname "$0")/../.." || exit
+LIB=tests/lib
 # shellcheck source=tests/lib/tap.sh
 . tests/lib/tap.sh
 tmp=$(mktemp -d)

@@ -4,6 +4,7 @@
 # timeout: 60
 set -u
 cd "$(dirname "$0")/../.." || exit
+LIB=tests/lib
 # shellcheck source=tests/lib/tap.sh
 . tests/lib/tap.sh
 copy=$(mktemp -d)

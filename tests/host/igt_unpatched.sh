@@ -5,6 +5,7 @@
 # timeout: 3600
 set -u
 cd "$(dirname "$0")/../.." || exit
+LIB=tests/lib
 # shellcheck source=tests/lib/tap.sh
 . tests/lib/tap.sh
 logs=build/logs/igt-unpatched

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# To be read by a test in sh that reports its cases one by one.
+# To be read by a test in sh that reports its cases one by one. On the host, where this
+# is not in /lib, it sets LIB first.
 # shellcheck source=tests/lib/say.sh
-. /lib/say.sh
+. "${LIB:-/lib}/say.sh"
 say 'TAP version 13\n'
 n=0
 
