@@ -428,15 +428,7 @@ static int export_charged(struct vfio_dev *dev, __u32 nr, __u64 length)
 	return fd;
 }
 
-#define CHECK(condition)						\
-	do {								\
-		if (!(condition)) {					\
-			printf("# line %d: %s; charged %lld, before %lld\n", \
-			       __LINE__, #condition, cgroup_charged(),	\
-			       before);					\
-			return 1;					\
-		}							\
-	} while (0)
+#define CHECK(condition)	CGROUP_CHECK(condition, before)
 
 /* In a process of the cgroup. Returns its exit status. */
 static int charge_and_uncharge(int importer, int dmabuf, struct vfio_dev *dev)

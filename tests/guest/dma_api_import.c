@@ -445,15 +445,7 @@ TEST_F_TIMEOUT(import, map_is_killable, LIMIT)
 #define TABLES		(NR_CHARGED * (long long)(BAR_SIZE / PAGE) * 8)
 #define SLACK		(512LL << 10)
 
-#define CHECK(condition)						\
-	do {								\
-		if (!(condition)) {					\
-			printf("# line %d: %s; charged %lld, before %lld\n", \
-			       __LINE__, #condition, cgroup_charged(),	\
-			       before);					\
-			return 1;					\
-		}							\
-	} while (0)
+#define CHECK(condition)	CGROUP_CHECK(condition, before)
 
 /* In a process of the cgroup. Returns its exit status. */
 static int charge_and_uncharge(int importer, int dmabuf, __u32 flags)

@@ -464,13 +464,7 @@ static int many_ranges(void)
 	return fd;
 }
 
-#define CHECK(what)							\
-	do {								\
-		if (!(what)) {						\
-			printf("# line %d: not so: %s\n", __LINE__, #what);	\
-			return 1;					\
-		}							\
-	} while (0)
+#define CHECK(condition)	CGROUP_CHECK(condition, before)
 
 /* A worker gives back what was allocated in part. */
 static bool charge_falls_to(long long bytes)
@@ -488,7 +482,7 @@ static bool charge_falls_to(long long bytes)
 static int map_in_cgroup(struct scene *scene, int dmabuf)
 {
 	const __u64 size = NR_CHARGED * PAGE;
-	long long before;
+	long long before = 0;
 
 	CHECK(!cgroup_enter());
 	before = cgroup_charged();

@@ -7,6 +7,8 @@
 #ifndef TESTS_LIB_CGROUP_H
 #define TESTS_LIB_CGROUP_H
 
+#include <stdio.h>
+
 int cgroup_make(void);
 int cgroup_remove(void);
 
@@ -25,5 +27,19 @@ int cgroup_drain(void);
 
 /* Bytes charged, or -1. */
 long long cgroup_charged(void);
+
+/*
+ * For a function that a process of the cgroup runs: say what is not so, and return 1.
+ * @before: what was charged when it began
+ */
+#define CGROUP_CHECK(condition, before)					\
+	do {								\
+		if (!(condition)) {					\
+			printf("# line %d: %s; charged %lld, before %lld\n", \
+			       __LINE__, #condition, cgroup_charged(),	\
+			       before);					\
+			return 1;					\
+		}							\
+	} while (0)
 
 #endif
